@@ -1,0 +1,73 @@
+// The one DuckDB instance of the process. Its storage (a file or :memory:) is ATTACHed to
+// an in-memory instance, so that a poisoned or replaced file can be detached and attached
+// again without ending the process. Exceptions of DuckDB end in this folder.
+#pragma once
+
+#include <arrow/result.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace duckdb {
+class Connection;
+class DuckDB;
+}  // namespace duckdb
+
+namespace arrowport::engine {
+
+struct DatabaseOptions {
+  std::string path = "arrowport.duckdb";     ///< or ":memory:"
+  int64_t memory_limit_bytes = 0;            ///< 0: DuckDB's default
+  int threads = 0;                           ///< 0: all cores
+  std::string temp_directory;                ///< empty: beside the file
+  std::vector<std::string> extension_paths;  ///< files to LOAD
+};
+
+/// A DuckDB connection whose default catalog is the storage. Caller-locked.
+class Connection {
+ public:
+  ~Connection();
+  duckdb::Connection& duckdb() { return *connection_; }
+  /// Runs statements whose rows nobody wants. Errors as TranslateError.
+  arrow::Status Run(const std::string& sql);
+
+ private:
+  friend class Database;
+  explicit Connection(std::unique_ptr<duckdb::Connection> connection);
+  std::unique_ptr<duckdb::Connection> connection_;
+};
+
+/// Thread-safe.
+class Database {
+ public:
+  /// Errors: kStorageUnavailable naming the process that holds the file, kStorageCorrupt
+  /// saying what failed (the file is left untouched), kNoSpace.
+  static arrow::Result<std::shared_ptr<Database>> Open(DatabaseOptions options);
+  ~Database();
+
+  arrow::Result<std::unique_ptr<Connection>> Connect();
+
+  bool in_memory() const;
+  const std::string& path() const;
+  /// Name of the catalog that the storage is attached as.
+  const std::string& catalog() const;
+  /// Size of the write-ahead log beside the file now, 0 in memory.
+  int64_t wal_bytes() const;
+
+  /// Grows each time the storage was detached and attached again; connections made before
+  /// then are to be dropped.
+  uint64_t epoch() const;
+  /// Detaches and attaches the storage after a fatal error of it. Blocks.
+  arrow::Status Reattach();
+
+ private:
+  struct Impl;
+  explicit Database(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace arrowport::engine
