@@ -26,6 +26,8 @@ class ColumnWriter {
   static std::unique_ptr<ColumnWriter> Make(duckdb::ClientContext& context,
                                             const duckdb::LogicalType& type,
                                             std::shared_ptr<arrow::Field> field);
+  ColumnWriter(duckdb::ClientContext& context, const duckdb::LogicalType& type,
+               std::shared_ptr<arrow::Field> field);
   virtual ~ColumnWriter() = default;
 
   /// The `rows` values that the calls below take from; `vector` outlives them.
@@ -40,9 +42,6 @@ class ColumnWriter {
   virtual arrow::Result<std::shared_ptr<arrow::Array>> Finish() = 0;
 
  protected:
-  ColumnWriter(duckdb::ClientContext& context, const duckdb::LogicalType& type,
-               std::shared_ptr<arrow::Field> field);
-
   virtual void OnVector(duckdb::Vector& vector, int64_t rows) = 0;
 
   duckdb::ClientContext& context_;
