@@ -54,7 +54,7 @@ def poll_until(condition, seconds=10, what="the condition", interval=0.005):
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} did not come true within {seconds} s")
-        time.sleep(interval)
+        time.sleep(interval)  # poll
 
 
 def clean_environment(extra=None):
