@@ -16,8 +16,8 @@ arrow::Status CheckFields(const arrow::FieldVector& fields, const SchemaLimits& 
   for (const auto& field : fields) {
     ARROW_RETURN_NOT_OK(CheckColumnName(field->name(), limits.identifier_bytes_max));
     if (!seen.insert(FoldCase(field->name())).second) {
-      return Error(ErrorCode::kInvalidName, "column name appears twice: ",
-                   QuoteIdentifier(field->name()));
+      return Error(ErrorCode::kInvalidName,
+                   "column name appears twice: ", QuoteIdentifier(field->name()));
     }
   }
   return {};
@@ -71,7 +71,8 @@ arrow::Status Mismatch(const std::shared_ptr<arrow::Array>& array,
   if (code != ErrorCode::kSchemaMismatch && code != ErrorCode::kBadData) return cause;
   auto row = FirstRowThatDoesNotFit(array, target.type);
   if (!row) return cause;
-  return Error(ErrorCode::kSchemaMismatch, "value does not fit its column exactly: column ",
+  return Error(ErrorCode::kSchemaMismatch,
+               "value does not fit its column exactly: column ",
                QuoteIdentifier(target.name), " ", target.type->ToString(), ", row ",
                first_row + *row, ", value ", ShownValue(*array, *row));
 }
@@ -99,7 +100,8 @@ arrow::Status CheckIncomingSchema(const arrow::Schema& incoming,
   ARROW_RETURN_NOT_OK(CheckFields(incoming.fields(), limits));
   for (const auto& field : incoming.fields()) {
     arrow::Status status = CheckNesting(*field->type(), 1, limits);
-    if (!status.ok()) return WithContext("column " + QuoteIdentifier(field->name()), status);
+    if (!status.ok())
+      return WithContext("column " + QuoteIdentifier(field->name()), status);
   }
   return {};
 }

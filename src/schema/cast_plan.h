@@ -44,8 +44,7 @@ class CastPlan {
  public:
   /// REQUIRES: CheckIncomingSchema passed. Errors: kSchemaMismatch naming the column.
   static arrow::Result<CastPlan> Make(const std::shared_ptr<arrow::Schema>& incoming,
-                                      std::vector<TargetColumn> columns,
-                                      SchemaMode mode);
+                                      std::vector<TargetColumn> columns, SchemaMode mode);
 
   /// Incoming fields the table lacks (never in strict mode). While there are any, Apply
   /// may not be called: add them to the table and plan again.

@@ -53,7 +53,8 @@ TEST_P(ExactCastTest, KeepsValuesOrNamesTheRow) {
   ASSERT_TRUE(CanCast(*c.from, *c.to)) << c.from->ToString() << " " << c.to->ToString();
   auto whole = Json(c.from, c.in);
   // The same again as a slice, so that offsets are honoured.
-  auto padded = arrow::Concatenate({Json(c.from, "[null]"), whole}).ValueOrDie()->Slice(1);
+  auto padded =
+      arrow::Concatenate({Json(c.from, "[null]"), whole}).ValueOrDie()->Slice(1);
   for (const auto& array : {whole, padded}) {
     auto cast = ExactCast(array, c.to);
     if (c.out.empty()) {
@@ -119,7 +120,8 @@ INSTANTIATE_TEST_SUITE_P(
         CastCase{arrow::float32(), arrow::decimal256(40, 2), "[0.5]", "[\"0.50\"]"},
         CastCase{arrow::decimal128(10, 2), arrow::float64(), "[\"0.25\",\"-3.00\",null]",
                  "[0.25,-3,null]"},
-        CastCase{arrow::decimal128(10, 2), arrow::float64(), "[\"1.00\",\"0.10\"]", "", 1},
+        CastCase{arrow::decimal128(10, 2), arrow::float64(), "[\"1.00\",\"0.10\"]", "",
+                 1},
         CastCase{arrow::decimal128(10, 2), arrow::int8(), "[\"5.00\"]", "[5]"},
         CastCase{arrow::decimal128(10, 2), arrow::int8(), "[\"5.50\"]", ""},
         CastCase{arrow::decimal128(10, 2), arrow::int8(), "[\"500.00\"]", ""},
@@ -135,7 +137,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         CastCase{arrow::timestamp(kNs), arrow::timestamp(kUs), "[1000,null]", "[1,null]"},
         CastCase{arrow::timestamp(kNs), arrow::timestamp(kUs), "[1000,1001]", "", 1},
-        CastCase{arrow::timestamp(kS), arrow::timestamp(kUs), "[9223372036854775807]", ""},
+        CastCase{arrow::timestamp(kS), arrow::timestamp(kUs), "[9223372036854775807]",
+                 ""},
         CastCase{arrow::timestamp(kNs, "Europe/Paris"), arrow::timestamp(kUs, "UTC"),
                  "[2000]", "[2]"},
         CastCase{arrow::timestamp(kNs, "No/Such_Zone"), arrow::timestamp(kUs, "UTC"),
@@ -194,8 +197,8 @@ INSTANTIATE_TEST_SUITE_P(
                  arrow::map(arrow::utf8(), arrow::int16()), R"([[["k",100000]]])", ""}));
 
 TEST(ExactCast, ChangesOfKindAreNotOffered) {
-  const std::vector<std::pair<std::shared_ptr<arrow::DataType>,
-                              std::shared_ptr<arrow::DataType>>>
+  const std::vector<
+      std::pair<std::shared_ptr<arrow::DataType>, std::shared_ptr<arrow::DataType>>>
       pairs = {{arrow::utf8(), arrow::int64()},
                {arrow::utf8(), arrow::timestamp(kUs)},
                {arrow::utf8(), arrow::binary()},
@@ -228,22 +231,24 @@ TEST(ExactCast, ValuesUnderNullParentsAreNotJudged) {
 }
 
 TEST(CastPlan, IdentityPassesTheBatchItself) {
-  auto batch = Batch({field("a", arrow::int64()), field("b", arrow::utf8())},
-                     {"[1]", R"(["x"])"});
-  auto plan = CastPlan::Make(batch->schema(),
-                             {{"b", arrow::utf8()}, {"a", arrow::int64()}, {"c", arrow::int8()}},
-                             SchemaMode::kStrict)
-                  .ValueOrDie();
+  auto batch =
+      Batch({field("a", arrow::int64()), field("b", arrow::utf8())}, {"[1]", R"(["x"])"});
+  auto plan =
+      CastPlan::Make(batch->schema(),
+                     {{"b", arrow::utf8()}, {"a", arrow::int64()}, {"c", arrow::int8()}},
+                     SchemaMode::kStrict)
+          .ValueOrDie();
   EXPECT_TRUE(plan.identity());
   EXPECT_EQ(plan.Apply(batch, 0).ValueOrDie().get(), batch.get());
 }
 
 TEST(CastPlan, MatchesExactThenIgnoringCase) {
-  auto batch = Batch({field("B", arrow::int32()), field("a", arrow::int64())},
-                     {"[7]", "[1]"});
-  auto plan = CastPlan::Make(batch->schema(), {{"A", arrow::int64()}, {"a", arrow::int64()},
-                                               {"b", arrow::int64()}},
-                             SchemaMode::kStrict)
+  auto batch =
+      Batch({field("B", arrow::int32()), field("a", arrow::int64())}, {"[7]", "[1]"});
+  auto plan = CastPlan::Make(
+                  batch->schema(),
+                  {{"A", arrow::int64()}, {"a", arrow::int64()}, {"b", arrow::int64()}},
+                  SchemaMode::kStrict)
                   .ValueOrDie();
   EXPECT_FALSE(plan.identity());
   auto out = plan.Apply(batch, 0).ValueOrDie();
@@ -288,9 +293,9 @@ TEST(CastPlan, ErrorsNameColumnRowAndValue) {
 
 TEST(CastPlan, NullInANotNullColumn) {
   auto batch = Batch({field("a", arrow::int64())}, {"[1,2,null,4]"});
-  auto plan = CastPlan::Make(batch->schema(), {{"a", arrow::int64(), false}},
-                             SchemaMode::kStrict)
-                  .ValueOrDie();
+  auto plan =
+      CastPlan::Make(batch->schema(), {{"a", arrow::int64(), false}}, SchemaMode::kStrict)
+          .ValueOrDie();
   ExpectError(plan.Apply(batch, 10).status(), ErrorCode::kSchemaMismatch,
               {"NOT NULL", "\"a\"", "row 12"});
   EXPECT_TRUE(plan.Apply(batch->Slice(0, 2), 10).ok());
@@ -308,8 +313,9 @@ TEST(IncomingSchema, HostileSchemasAreRefused) {
   ExpectError(check({field("s", arrow::struct_({field("x", arrow::int8()),
                                                 field("x", arrow::int8())}))}),
               ErrorCode::kInvalidName, {"twice"});
-  ExpectError(check({field("s", arrow::list(arrow::struct_({field("", arrow::int8())})))}),
-              ErrorCode::kInvalidName, {"empty"});
+  ExpectError(
+      check({field("s", arrow::list(arrow::struct_({field("", arrow::int8())})))}),
+      ErrorCode::kInvalidName, {"empty"});
   arrow::FieldVector many;
   for (int i = 0; i <= limits.columns_max; ++i) {
     many.push_back(field("c" + std::to_string(i), arrow::int8()));

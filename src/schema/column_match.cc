@@ -41,9 +41,9 @@ arrow::Result<ColumnMatch> MatchColumns(const std::vector<std::string_view>& inc
       target = like->second;
     }
     if (target == kSeveral) {
-      return Error(ErrorCode::kSchemaMismatch,
-                   "column name fits several columns of the table but for case: ",
-                   incoming[i]);
+      return Error(
+          ErrorCode::kSchemaMismatch,
+          "column name fits several columns of the table but for case: ", incoming[i]);
     }
     match.target.push_back(target);
     if (target == kNone) {

@@ -27,15 +27,15 @@ constexpr size_t kShownBytesMax = 64;
 
 /// How values of one type become values of another.
 enum class Rule {
-  kNone,          ///< not offered
-  kRelabel,       ///< same buffers, other type object
-  kMicroInterval, ///< same type, but nanoseconds must be whole microseconds
-  kNulls,         ///< the null type into anything
-  kUnwrap,        ///< from an extension type's storage
-  kWrap,          ///< into an extension type's storage
-  kDecode,        ///< dictionaries and run-end encoding
-  kArrow,         ///< Arrow's safe cast is exact
-  kRoundTrip,     ///< Arrow's cast and back again must give the same
+  kNone,           ///< not offered
+  kRelabel,        ///< same buffers, other type object
+  kMicroInterval,  ///< same type, but nanoseconds must be whole microseconds
+  kNulls,          ///< the null type into anything
+  kUnwrap,         ///< from an extension type's storage
+  kWrap,           ///< into an extension type's storage
+  kDecode,         ///< dictionaries and run-end encoding
+  kArrow,          ///< Arrow's safe cast is exact
+  kRoundTrip,      ///< Arrow's cast and back again must give the same
   kNumber,
   kHalf,  ///< by way of float
   kIntegerToDecimal,
@@ -187,8 +187,8 @@ std::shared_ptr<arrow::ArrayData> Relabel(const std::shared_ptr<arrow::ArrayData
 
 arrow::Result<ArrayPtr> ArrowCast(const Array& array, const TypePtr& to,
                                   bool safe = true) {
-  auto options =
-      safe ? arrow::compute::CastOptions::Safe(to) : arrow::compute::CastOptions::Unsafe(to);
+  auto options = safe ? arrow::compute::CastOptions::Safe(to)
+                      : arrow::compute::CastOptions::Unsafe(to);
   arrow::Result<ArrayPtr> cast = arrow::compute::Cast(array, to, options);
   if (cast.ok() || cast.status().IsOutOfMemory()) return cast;
   return DoesNotFit(*to);
@@ -286,7 +286,7 @@ template <typename Lists>
 arrow::Result<ArrayPtr> CastLists(const ArrayPtr& array, const TypePtr& to) {
   ARROW_ASSIGN_OR_RAISE(ArrayPtr values, static_cast<const Lists&>(*array).Flatten());
   ARROW_ASSIGN_OR_RAISE(values, ExactCast(values, to->field(0)->type()));
-  const bool large = array->type_id() == Type::LARGE_LIST;
+  constexpr bool large = sizeof(typename Lists::offset_type) == 8;
   TypePtr like = large ? arrow::large_list(to->field(0)) : arrow::list(to->field(0));
   ARROW_ASSIGN_OR_RAISE(ArrayPtr lists, WithValues<Lists>(*array, like, values));
   if (like->id() == to->id()) return arrow::MakeArray(Relabel(lists->data(), to));
@@ -299,18 +299,10 @@ arrow::Result<ArrayPtr> CastList(const ArrayPtr& array, const TypePtr& to) {
       return CastLists<arrow::ListArray>(array, to);
     case Type::LARGE_LIST:
       return CastLists<arrow::LargeListArray>(array, to);
-    case Type::LIST_VIEW: {
-      const auto& views = static_cast<const arrow::ListViewArray&>(*array);
-      ARROW_ASSIGN_OR_RAISE(ArrayPtr lists, arrow::ListArray::FromListView(
-                                                views, arrow::default_memory_pool()));
-      return CastLists<arrow::ListArray>(lists, to);
-    }
-    case Type::LARGE_LIST_VIEW: {
-      const auto& views = static_cast<const arrow::LargeListViewArray&>(*array);
-      ARROW_ASSIGN_OR_RAISE(ArrayPtr lists, arrow::LargeListArray::FromListView(
-                                                views, arrow::default_memory_pool()));
-      return CastLists<arrow::LargeListArray>(lists, to);
-    }
+    case Type::LIST_VIEW:
+      return CastLists<arrow::ListViewArray>(array, to);
+    case Type::LARGE_LIST_VIEW:
+      return CastLists<arrow::LargeListViewArray>(array, to);
     default: {
       ARROW_ASSIGN_OR_RAISE(ArrayPtr lists,
                             ArrowCast(*array, arrow::list(array->type()->field(0))));
@@ -322,8 +314,7 @@ arrow::Result<ArrayPtr> CastList(const ArrayPtr& array, const TypePtr& to) {
 arrow::Result<ArrayPtr> CastFixedSizeList(const ArrayPtr& array, const TypePtr& to) {
   const auto& lists = static_cast<const arrow::FixedSizeListArray&>(*array);
   const int64_t size = lists.list_type()->list_size();
-  ArrayPtr values =
-      lists.values()->Slice(lists.offset() * size, lists.length() * size);
+  ArrayPtr values = lists.values()->Slice(lists.offset() * size, lists.length() * size);
   ARROW_ASSIGN_OR_RAISE(values, ExactCast(values, to->field(0)->type()));
   ARROW_ASSIGN_OR_RAISE(auto validity, CopyValidity(*array));
   return arrow::MakeArray(arrow::ArrayData::Make(
@@ -343,15 +334,14 @@ arrow::Result<ArrayPtr> CastStruct(const ArrayPtr& array, const TypePtr& to) {
   }
   for (int i = 0; i < to->num_fields(); ++i) {
     if (children[i]) continue;
-    ARROW_ASSIGN_OR_RAISE(
-        ArrayPtr nulls, arrow::MakeArrayOfNull(to->field(i)->type(), array->length()));
+    ARROW_ASSIGN_OR_RAISE(ArrayPtr nulls,
+                          arrow::MakeArrayOfNull(to->field(i)->type(), array->length()));
     children[i] = nulls->data();
   }
   ARROW_ASSIGN_OR_RAISE(auto validity, CopyValidity(*array));
-  return arrow::MakeArray(arrow::ArrayData::Make(to, array->length(),
-                                                 {std::move(validity)},
-                                                 std::move(children),
-                                                 array->null_count()));
+  return arrow::MakeArray(
+      arrow::ArrayData::Make(to, array->length(), {std::move(validity)},
+                             std::move(children), array->null_count()));
 }
 
 arrow::Result<ArrayPtr> CastMap(const ArrayPtr& array, const TypePtr& to) {
@@ -361,8 +351,8 @@ arrow::Result<ArrayPtr> CastMap(const ArrayPtr& array, const TypePtr& to) {
   const TypePtr entry_type = to->field(0)->type();
   std::vector<std::shared_ptr<arrow::ArrayData>> children;
   for (int i = 0; i < 2; ++i) {
-    ARROW_ASSIGN_OR_RAISE(ArrayPtr child, ExactCast(entries.field(i),
-                                                    entry_type->field(i)->type()));
+    ARROW_ASSIGN_OR_RAISE(ArrayPtr child,
+                          ExactCast(entries.field(i), entry_type->field(i)->type()));
     children.push_back(child->data());
   }
   ArrayPtr values = arrow::MakeArray(arrow::ArrayData::Make(
@@ -391,8 +381,9 @@ arrow::Result<ArrayPtr> Decode(const ArrayPtr& array, const TypePtr& to) {
 arrow::Result<ArrayPtr> Apply(Rule rule, const ArrayPtr& array, const TypePtr& to) {
   switch (rule) {
     case Rule::kNone:
-      return Error(ErrorCode::kSchemaMismatch, "type does not fit: ",
-                   array->type()->ToString(), " into ", to->ToString());
+      return Error(ErrorCode::kSchemaMismatch,
+                   "type does not fit: ", array->type()->ToString(), " into ",
+                   to->ToString());
     case Rule::kRelabel:
       return arrow::MakeArray(Relabel(array->data(), to));
     case Rule::kMicroInterval:
@@ -412,8 +403,7 @@ arrow::Result<ArrayPtr> Apply(Rule rule, const ArrayPtr& array, const TypePtr& t
     case Rule::kNumber:
       return internal::CastNumber(*array, to);
     case Rule::kHalf: {
-      ARROW_ASSIGN_OR_RAISE(ArrayPtr floats,
-                            ArrowCast(*array, arrow::float32()));
+      ARROW_ASSIGN_OR_RAISE(ArrayPtr floats, ArrowCast(*array, arrow::float32()));
       return ExactCast(floats, to);
     }
     case Rule::kIntegerToDecimal:

@@ -27,9 +27,8 @@ arrow::Result<std::shared_ptr<arrow::Array>> ExactCast(
     const std::shared_ptr<arrow::DataType>& to);
 
 /// The first row whose value does not survive ExactCast, if any.
-std::optional<int64_t> FirstRowThatDoesNotFit(
-    const std::shared_ptr<arrow::Array>& array,
-    const std::shared_ptr<arrow::DataType>& to);
+std::optional<int64_t> FirstRowThatDoesNotFit(const std::shared_ptr<arrow::Array>& array,
+                                              const std::shared_ptr<arrow::DataType>& to);
 
 /// The value at `row` for an error message: short, without control bytes.
 std::string ShownValue(const arrow::Array& array, int64_t row);

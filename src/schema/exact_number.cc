@@ -55,11 +55,10 @@ struct Output {
 arrow::Result<Output> AllocateLike(const arrow::Array& array, int64_t value_bytes) {
   Output output;
   if (array.null_count() > 0) {
-    ARROW_ASSIGN_OR_RAISE(
-        output.validity,
-        arrow::internal::CopyBitmap(arrow::default_memory_pool(),
-                                    array.null_bitmap_data(), array.offset(),
-                                    array.length()));
+    ARROW_ASSIGN_OR_RAISE(output.validity,
+                          arrow::internal::CopyBitmap(arrow::default_memory_pool(),
+                                                      array.null_bitmap_data(),
+                                                      array.offset(), array.length()));
   }
   ARROW_ASSIGN_OR_RAISE(output.values,
                         arrow::AllocateBuffer(array.length() * value_bytes));
@@ -68,10 +67,9 @@ arrow::Result<Output> AllocateLike(const arrow::Array& array, int64_t value_byte
 
 std::shared_ptr<arrow::Array> Finish(const arrow::Array& array, Output output,
                                      const std::shared_ptr<arrow::DataType>& to) {
-  return arrow::MakeArray(
-      arrow::ArrayData::Make(to, array.length(),
-                             {std::move(output.validity), std::move(output.values)},
-                             array.null_count()));
+  return arrow::MakeArray(arrow::ArrayData::Make(
+      to, array.length(), {std::move(output.validity), std::move(output.values)},
+      array.null_count()));
 }
 
 template <typename From, typename To>

@@ -72,8 +72,8 @@ TEST(Names, NulAndInvalidUtf8AreRefusedEverywhere) {
     ExpectInvalid(CheckStreamName(bad), "NUL");
     ExpectInvalid(ParseRoutedTable(bad).status(), "NUL");
   }
-  for (const std::string& bad : {"\xff"s, "a\xc3"s, "\xc0\x80"s, "\xed\xa0\x80"s, "\xc2"s,
-                                 "\xf4\x90\x80\x80"s}) {
+  for (const std::string& bad :
+       {"\xff"s, "a\xc3"s, "\xc0\x80"s, "\xed\xa0\x80"s, "\xc2"s, "\xf4\x90\x80\x80"s}) {
     ExpectInvalid(CheckColumnName(bad), "UTF-8");
     ExpectInvalid(CheckStreamName(bad), "UTF-8");
     ExpectInvalid(ParseRoutedTable(bad).status(), "UTF-8");
@@ -81,8 +81,7 @@ TEST(Names, NulAndInvalidUtf8AreRefusedEverywhere) {
 }
 
 TEST(Names, ControlCharactersAndSlashesOnlyInColumns) {
-  for (const std::string& name :
-       {"a\nb"s, "\t"s, "\x7f"s, "\xc2\x85"s, "\x1b[31m"s}) {
+  for (const std::string& name : {"a\nb"s, "\t"s, "\x7f"s, "\xc2\x85"s, "\x1b[31m"s}) {
     EXPECT_TRUE(CheckColumnName(name).ok()) << name;
     ExpectInvalid(CheckStreamName(name), "control character");
     ExpectInvalid(ParseRoutedTable(name).status(), "control character");
