@@ -19,6 +19,10 @@
 
 namespace arrowport::engine {
 
+/// True for a failure that DuckDB 1.5 shows once in a while under concurrent appends and
+/// that a second run of a statement that only reads does not show.
+bool IsPassingDefect(const arrow::Status& status);
+
 struct ResultStreamOptions {
   /// The first batch is small so that the first row is there in milliseconds; each
   /// further one is up to four times larger, up to `batch_rows_max`.

@@ -78,7 +78,8 @@ const std::shared_ptr<arrow::Schema>& CountSchema() {
   return schema;
 }
 
-Statement::Statement(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {
+Statement::Statement(std::string sql, std::unique_ptr<Parts> parts)
+    : sql_(std::move(sql)), parts_(std::move(parts)) {
   effect_ = EffectOf(*parts_->last);
   leaves_connection_clean_ =
       parts_->before.empty() && LeavesConnectionClean(*parts_->last);
@@ -116,7 +117,15 @@ arrow::Result<std::unique_ptr<Statement>> Statement::Parse(Connection& connectio
     } else {
       parts->last = std::move(parser.statements[0]);
     }
-    return std::unique_ptr<Statement>(new Statement(std::move(parts)));
+    return std::unique_ptr<Statement>(new Statement(sql, std::move(parts)));
+  });
+}
+
+arrow::Result<std::vector<std::string>> Statement::TableNames(
+    Connection& connection) const {
+  return Catching([&]() -> arrow::Result<std::vector<std::string>> {
+    auto names = connection.duckdb().GetTableNames(sql_, /*qualified=*/false);
+    return std::vector<std::string>(names.begin(), names.end());
   });
 }
 

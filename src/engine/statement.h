@@ -53,14 +53,18 @@ class Statement {
   /// True when a connection that ran this is as good as new afterwards.
   bool leaves_connection_clean() const { return leaves_connection_clean_; }
 
+  /// The tables it names, unqualified, also those that do not exist.
+  arrow::Result<std::vector<std::string>> TableNames(Connection& connection) const;
+
   /// Plans without running. Blocks on the catalog and on files the statement names.
   arrow::Result<StatementShape> Describe(Connection& connection) const;
 
  private:
   friend class ResultStream;
   struct Parts;
-  explicit Statement(std::unique_ptr<Parts> parts);
+  Statement(std::string sql, std::unique_ptr<Parts> parts);
 
+  const std::string sql_;
   std::unique_ptr<Parts> parts_;
   StatementEffect effect_ = StatementEffect::kWrite;
   bool leaves_connection_clean_ = false;
