@@ -17,6 +17,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/mutex.h"
+#include "engine/arrow_insert.h"
 #include "engine/error.h"
 #include "engine/wal_scan.h"
 #include "schema/names.h"
@@ -163,6 +164,7 @@ struct Database::Impl {
 arrow::Status Database::Impl::StartInstance(std::shared_ptr<duckdb::DuckDB>* out) {
   return Catching([&]() -> arrow::Status {
     std::shared_ptr<duckdb::DuckDB> made = MakeInstance(options);
+    ARROW_RETURN_NOT_OK(RegisterArrowInsert(*made));
     duckdb::Connection connection(*made);
     for (const std::string& file : options.extension_paths) {
       arrow::Status loaded = RunOn(connection, "LOAD " + schema::QuoteLiteral(file));
@@ -303,34 +305,32 @@ arrow::Status Database::Impl::ReleaseStorage() {
     current = instance;
   }
   if (!current) return {};
-  auto interrupt_all = [weak = duckdb::weak_ptr<duckdb::DatabaseInstance>(
-                            current->instance)] {
-    auto target = weak.lock();
-    if (!target) return;
-    for (auto& context : target->GetConnectionManager().GetConnectionList()) {
+  auto& manager = current->instance->GetDatabaseManager();
+  duckdb::weak_ptr<duckdb::AttachedDatabase> gone(manager.GetDatabase(catalog));
+  const bool instance_failed = duckdb::ValidChecker::IsInvalidated(*current->instance);
+  if (!gone.expired()) {
+    // Not by SQL: an invalidated instance runs no statements.
+    duckdb::Connection connection(*current);
+    try {
+      connection.context->RunFunctionInTransaction([&] {
+        manager.DetachDatabase(*connection.context, catalog,
+                               duckdb::OnEntryNotFound::RETURN_NULL);
+      });
+    } catch (const std::exception& exception) {
+      // A failed checkpoint on the way out leaves the log, which the next open replays.
+      LogWarn("detaching the database reported an error", {{"error", exception.what()}});
+    }
+  }
+  ARROW_RETURN_NOT_OK(WaitUntilGone(gone, [&] {
+    for (auto& context : current->instance->GetConnectionManager().GetConnectionList()) {
       context->Interrupt();
     }
-  };
-  if (duckdb::ValidChecker::IsInvalidated(*current->instance)) {
-    duckdb::weak_ptr<duckdb::DatabaseInstance> gone(current->instance);
-    {
-      MutexLock lock(mutex);
-      instance.reset();
-    }
-    current.reset();
-    return WaitUntilGone(gone, interrupt_all);
+  }));
+  if (instance_failed) {
+    MutexLock lock(mutex);
+    instance.reset();
   }
-  duckdb::weak_ptr<duckdb::AttachedDatabase> gone(
-      current->instance->GetDatabaseManager().GetDatabase(catalog));
-  if (gone.expired()) return {};
-  duckdb::Connection connection(*current);
-  arrow::Status detached =
-      RunOn(connection, "DETACH DATABASE IF EXISTS " + schema::QuoteIdentifier(catalog));
-  // A failed checkpoint on the way out leaves the log, which the next open replays.
-  if (!detached.ok()) {
-    LogWarn("detaching the database reported an error", {{"error", detached.message()}});
-  }
-  return WaitUntilGone(gone, interrupt_all);
+  return {};
 }
 
 arrow::Status Database::Impl::ReattachLocked() {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <duckdb.hpp>
+#include <duckdb/main/valid_checker.hpp>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -291,6 +292,27 @@ TEST_F(DatabaseTest, ReattachKeepsTheData) {
   EXPECT_GT(database->epoch(), before);
   EXPECT_FALSE(database->invalidated());
   EXPECT_EQ(CountRows(*database), 2);
+}
+
+// What a fatal error does, with an idle connection and an open transaction in the way.
+TEST_F(DatabaseTest, ReattachAfterTheWholeInstanceFailed) {
+  auto database = Open().ValueOrDie();
+  auto idle = database->Connect().ValueOrDie();
+  auto busy = database->Connect().ValueOrDie();
+  ASSERT_TRUE(idle->Run("CREATE TABLE t (i BIGINT)").ok());
+  ASSERT_TRUE(idle->Run("INSERT INTO t VALUES (1), (2)").ok());
+  ASSERT_TRUE(busy->Run("BEGIN; INSERT INTO t VALUES (3)").ok());
+  duckdb::ValidChecker::Invalidate(
+      duckdb::DatabaseInstance::GetDatabase(*idle->duckdb().context), "test");
+  EXPECT_TRUE(database->invalidated());
+  EXPECT_EQ(CodeOf(idle->Run("SELECT 1")), ErrorCode::kStorageUnavailable);
+  std::thread dropper([&] { busy.reset(); });
+  arrow::Status status = database->Reattach();
+  dropper.join();
+  ASSERT_TRUE(status.ok()) << status.ToString();
+  EXPECT_FALSE(database->invalidated());
+  EXPECT_EQ(CountRows(*database), 2);
+  EXPECT_FALSE(idle->Run("SELECT 1").ok());
 }
 
 TEST_F(DatabaseTest, StatementErrorsCarryCodes) {
