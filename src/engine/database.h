@@ -61,7 +61,11 @@ class Database {
   /// Grows each time the storage was detached and attached again; connections made before
   /// then are to be dropped.
   uint64_t epoch() const;
-  /// Detaches and attaches the storage after a fatal error of it. Blocks.
+  /// True after a fatal error of the storage: every statement fails until Reattach.
+  bool invalidated() const;
+  /// Detaches and attaches the storage after a fatal error of it. Blocks until all
+  /// connections have let go of it (their statements are interrupted), at most 30 s, then
+  /// kStorageUnavailable: call again. Statements that arrive meanwhile are refused.
   arrow::Status Reattach();
 
  private:

@@ -61,9 +61,23 @@ struct TableInfo {
   std::optional<int64_t> estimated_rows;
 };
 
-/// Thread-safe.
+/// What the planner says about a statement without running it.
+struct StatementInfo {
+  /// False for DML and DDL without RETURNING: `schema` is then the one Count column.
+  bool has_rows = false;
+  bool read_only = false;
+  std::shared_ptr<arrow::Schema> schema;
+  /// One a placeholder in order; type `null` where the planner could not tell.
+  std::vector<std::shared_ptr<arrow::Field>> parameters;
+};
+
+struct ServiceOptions;  // query/service_options.h
+
+/// Thread-safe. The destructor stops: whatever runs ends with kDraining.
 class Service {
  public:
+  /// Starts the threads. Errors: kInvalidArgument for options outside their range.
+  static arrow::Result<std::shared_ptr<Service>> Make(ServiceOptions options);
   virtual ~Service() = default;
 
   /// Starts the statement on a query thread and returns at once. A statement without rows
@@ -77,8 +91,14 @@ class Service {
   virtual arrow::Result<std::shared_ptr<arrow::Schema>> Describe(
       const Request& request) = 0;
 
+  virtual arrow::Result<StatementInfo> Prepare(const Request& request);
+
+  /// Refuses new statements with kDraining; those that run go on.
+  virtual void Drain() {}
+
   /// Tables and views of the default catalog and of the data sets, ledger and internals
   /// hidden; blocks on the catalog.
+  /// `arrow_schema` is without fields where a view cannot be bound now.
   virtual arrow::Result<std::vector<TableInfo>> ListTables() = 0;
   virtual arrow::Result<TableInfo> GetTable(const TableRef& table) = 0;
 };

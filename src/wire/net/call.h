@@ -91,6 +91,10 @@ class BodyParser {
                                 std::vector<Message>* out) = 0;
   /// The body is complete as HTTP sees it.
   virtual arrow::Status End(std::vector<Message>* out) = 0;
+  /// How many of the bytes to come go into memory that is allocated already. While this
+  /// is above 0 reading goes on even when the byte budget is over its limit, or messages
+  /// that are half here would wait for each other.
+  virtual int64_t expected_bytes() const { return 0; }
 };
 
 /// Pieces of at most `piece_bytes`, as they come. The default parser.
@@ -177,10 +181,17 @@ struct Route {
   std::optional<int64_t> body_bytes_max;       ///< HTTP; over it: OnBodyError(kTooLarge)
 };
 
+enum class Admission {
+  kCounted,  ///< takes one of the slots for calls in flight, or waits for one
+  kExempt,   ///< is answered under any load: health and metrics
+};
+
 /// Called on I/O threads, concurrently; must be quick and must not block.
 class Router {
  public:
   virtual ~Router() = default;
+  /// Asked before OnRequest.
+  virtual Admission AdmissionOf(const RequestHead& head) { return Admission::kCounted; }
   virtual Route OnRequest(const RequestHead& head, const std::shared_ptr<Call>& call) = 0;
 };
 

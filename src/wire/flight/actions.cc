@@ -1,0 +1,129 @@
+#include "wire/flight/actions.h"
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/error.h"
+#include "wire/flight/command.h"
+#include "wire/flight/flight_data.h"
+#include "wire/flight/proto/flight_sql.pb.h"
+
+namespace arrowport::wire::flight {
+namespace {
+
+struct Context {
+  const ActionOptions& options;
+  const net::RequestHead& head;
+  const std::string& body;
+};
+
+Replies Body(std::string body) {
+  proto::Result result;
+  *result.mutable_body() = std::move(body);
+  return {ToSlices(result)};
+}
+
+Replies Done() { return Body(R"({"status":"ok"})"); }
+
+arrow::Result<Replies> Healthcheck(const Context&) { return Done(); }
+
+arrow::Result<Replies> Flush(const Context& context) {
+  ARROW_RETURN_NOT_OK(context.options.ingest->Flush());
+  return Done();
+}
+
+arrow::Result<Replies> Checkpoint(const Context& context) {
+  ARROW_RETURN_NOT_OK(context.options.ingest->Checkpoint());
+  return Done();
+}
+
+constexpr std::string_view kFlightSqlPrefix =
+    "type.googleapis.com/arrow.flight.protocol.sql.";
+
+// The body of a Flight SQL action is an Any.
+arrow::Status Unpack(const std::string& body, std::string_view name,
+                     google::protobuf::MessageLite* out) {
+  proto::Any any;
+  if (!any.ParseFromString(body) ||
+      any.type_url() != std::string(kFlightSqlPrefix).append(name) ||
+      !out->ParseFromString(any.value())) {
+    return Error(ErrorCode::kInvalidArgument, "the action's body is not a ", name);
+  }
+  return {};
+}
+
+// The handle says the whole statement, so that nothing is kept between calls and any
+// server of the same data can run it.
+arrow::Result<Replies> CreatePreparedStatement(const Context& context) {
+  proto::ActionCreatePreparedStatementRequest request;
+  ARROW_RETURN_NOT_OK(
+      Unpack(context.body, "ActionCreatePreparedStatementRequest", &request));
+  if (!request.transaction_id().empty()) {
+    return Error(ErrorCode::kUnimplemented, "Flight SQL transactions are not offered");
+  }
+  ARROW_ASSIGN_OR_RAISE(auto query,
+                        QueryOf(Command(SqlText{request.query()}), context.head));
+  ARROW_ASSIGN_OR_RAISE(const auto schema, context.options.query->Describe(query));
+  proto::ActionCreatePreparedStatementResult result;
+  result.set_prepared_statement_handle(TicketOf(query));
+  ARROW_ASSIGN_OR_RAISE(*result.mutable_dataset_schema(), SerializeSchema(schema));
+  proto::Any any;
+  any.set_type_url(std::string(kFlightSqlPrefix) + "ActionCreatePreparedStatementResult");
+  any.set_value(result.SerializeAsString());
+  return Body(any.SerializeAsString());
+}
+
+arrow::Result<Replies> ClosePreparedStatement(const Context& context) {
+  proto::ActionClosePreparedStatementRequest request;
+  ARROW_RETURN_NOT_OK(
+      Unpack(context.body, "ActionClosePreparedStatementRequest", &request));
+  return Replies{};
+}
+
+struct Entry {
+  std::string_view type;
+  std::string_view description;
+  arrow::Result<Replies> (*run)(const Context&);
+};
+
+constexpr std::array kActions = {
+    Entry{"healthcheck", "Answers when the server can be reached", Healthcheck},
+    Entry{"flush", "Waits until everything sent before is durable", Flush},
+    Entry{"checkpoint", "Makes the storage compact", Checkpoint},
+    Entry{"CreatePreparedStatement", "Flight SQL: prepares a statement",
+          CreatePreparedStatement},
+    Entry{"ClosePreparedStatement", "Flight SQL: releases a prepared statement",
+          ClosePreparedStatement},
+};
+
+}  // namespace
+
+arrow::Result<Replies> DoAction(const ActionOptions& options,
+                                const net::RequestHead& head,
+                                const std::shared_ptr<arrow::Buffer>& request) {
+  proto::Action action;
+  ARROW_RETURN_NOT_OK(ParseMessage(request, "Action", &action));
+  for (const auto& entry : kActions) {
+    if (entry.type == action.type()) return entry.run({options, head, action.body()});
+  }
+  ARROW_ASSIGN_OR_RAISE(const auto type, CheckedText(action.type(), "action type"));
+  if (type.starts_with("delta.")) {
+    return Error(ErrorCode::kNotBuilt, "this build has no Delta tables: action ", type);
+  }
+  return Error(ErrorCode::kUnimplemented, "this action is not offered: ", type);
+}
+
+Replies ListActions() {
+  Replies replies;
+  for (const auto& entry : kActions) {
+    proto::ActionType type;
+    type.set_type(std::string(entry.type));
+    type.set_description(std::string(entry.description));
+    replies.push_back(ToSlices(type));
+  }
+  return replies;
+}
+
+}  // namespace arrowport::wire::flight

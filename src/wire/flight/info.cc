@@ -1,0 +1,112 @@
+#include "wire/flight/info.h"
+
+#include <string>
+#include <utility>
+
+#include "base/error.h"
+#include "schema/names.h"
+#include "wire/flight/command.h"
+#include "wire/flight/flight_data.h"
+#include "wire/flight/sql_info.h"
+
+namespace arrowport::wire::flight {
+namespace {
+
+constexpr int64_t kUnknown = -1;
+
+struct Readable {
+  std::shared_ptr<arrow::Schema> schema;
+  std::string ticket;
+};
+
+arrow::Result<Readable> Describe(query::Service& query, const net::RequestHead& head,
+                                 const proto::FlightDescriptor& descriptor) {
+  ARROW_ASSIGN_OR_RAISE(const auto command, ParseDescriptor(descriptor));
+  // The command is its own ticket: it names the facts that are wanted.
+  if (IsGetSqlInfo(command)) return Readable{SqlInfoSchema(), descriptor.cmd()};
+  ARROW_ASSIGN_OR_RAISE(const auto request, QueryOf(command, head));
+  ARROW_ASSIGN_OR_RAISE(auto schema, query.Describe(request));
+  return Readable{std::move(schema), TicketOf(request)};
+}
+
+arrow::Result<proto::FlightInfo> MakeInfo(Readable readable,
+                                          proto::FlightDescriptor descriptor) {
+  proto::FlightInfo info;
+  ARROW_ASSIGN_OR_RAISE(*info.mutable_schema(), SerializeSchema(readable.schema));
+  *info.mutable_flight_descriptor() = std::move(descriptor);
+  // No location: the data is where the question was answered.
+  *info.add_endpoint()->mutable_ticket()->mutable_ticket() = std::move(readable.ticket);
+  info.set_total_records(kUnknown);
+  info.set_total_bytes(kUnknown);
+  return info;
+}
+
+arrow::Result<proto::FlightInfo> InfoFor(query::Service& query,
+                                         const net::RequestHead& head,
+                                         const std::shared_ptr<arrow::Buffer>& request) {
+  proto::FlightDescriptor descriptor;
+  ARROW_RETURN_NOT_OK(ParseMessage(request, "FlightDescriptor", &descriptor));
+  ARROW_ASSIGN_OR_RAISE(auto readable, Describe(query, head, descriptor));
+  return MakeInfo(std::move(readable), std::move(descriptor));
+}
+
+arrow::Result<proto::FlightInfo> InfoOf(const query::TableInfo& table) {
+  query::Request request;
+  request.source = query::TableRef{table.schema, table.table};
+  proto::FlightDescriptor descriptor;
+  descriptor.set_type(proto::FlightDescriptor::PATH);
+  if (table.schema != schema::TableName().schema) descriptor.add_path(table.schema);
+  descriptor.add_path(table.table);
+  ARROW_ASSIGN_OR_RAISE(auto info, MakeInfo({table.arrow_schema, TicketOf(request)},
+                                            std::move(descriptor)));
+  if (table.estimated_rows) info.set_total_records(*table.estimated_rows);
+  return info;
+}
+
+}  // namespace
+
+arrow::Result<Replies> GetFlightInfo(query::Service& query, const net::RequestHead& head,
+                                     const std::shared_ptr<arrow::Buffer>& request) {
+  ARROW_ASSIGN_OR_RAISE(const auto info, InfoFor(query, head, request));
+  return Replies{ToSlices(info)};
+}
+
+arrow::Result<Replies> PollFlightInfo(query::Service& query, const net::RequestHead& head,
+                                      const std::shared_ptr<arrow::Buffer>& request) {
+  ARROW_ASSIGN_OR_RAISE(auto info, InfoFor(query, head, request));
+  // Without a descriptor to poll again the answer is complete.
+  proto::PollInfo poll;
+  *poll.mutable_info() = std::move(info);
+  poll.set_progress(1.0);
+  return Replies{ToSlices(poll)};
+}
+
+arrow::Result<Replies> GetSchema(query::Service& query, const net::RequestHead& head,
+                                 const std::shared_ptr<arrow::Buffer>& request) {
+  proto::FlightDescriptor descriptor;
+  ARROW_RETURN_NOT_OK(ParseMessage(request, "FlightDescriptor", &descriptor));
+  ARROW_ASSIGN_OR_RAISE(const auto readable, Describe(query, head, descriptor));
+  proto::SchemaResult result;
+  ARROW_ASSIGN_OR_RAISE(*result.mutable_schema(), SerializeSchema(readable.schema));
+  return Replies{ToSlices(result)};
+}
+
+arrow::Result<Replies> ListFlights(query::Service& query,
+                                   const std::shared_ptr<arrow::Buffer>& request) {
+  proto::Criteria criteria;
+  ARROW_RETURN_NOT_OK(ParseMessage(request, "Criteria", &criteria));
+  if (!criteria.expression().empty()) {
+    return Error(ErrorCode::kUnimplemented, "ListFlights takes no criteria");
+  }
+  ARROW_ASSIGN_OR_RAISE(const auto tables, query.ListTables());
+  Replies replies;
+  for (const auto& table : tables) {
+    // A view whose source is broken has no schema; it must not hide the others.
+    if (!table.arrow_schema) continue;
+    ARROW_ASSIGN_OR_RAISE(const auto info, InfoOf(table));
+    replies.push_back(ToSlices(info));
+  }
+  return replies;
+}
+
+}  // namespace arrowport::wire::flight

@@ -1,0 +1,127 @@
+"""A full disk (case 8): clear refusals, nothing acknowledged lost, service again when space is back."""
+
+import os
+import subprocess
+
+import pyarrow as pa
+import pytest
+
+from arrowport_testing import Ledger, Server, command, flight_code, poll_until, put
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a file system of 48 MiB; needs the right to mount."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", folder], capture_output=True,
+                             text=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"cannot mount a small file system here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=False)
+
+
+def fill(folder, leave=0):
+    """Takes all space but `leave` bytes; the file to delete for getting it back."""
+    ballast = folder / "ballast"
+    status = os.statvfs(folder)
+    free = status.f_bavail * status.f_frsize
+    with open(ballast, "wb") as file:
+        file.write(b"\0" * max(0, free - leave))
+    return ballast
+
+
+def test_disk_full_and_back(small_disk, tmp_path):
+    ledger = Ledger()
+    with Server(tmp_path / "run", db=str(small_disk / "landing.duckdb")) as server:
+        def send(key, rows=5_000):
+            reply = server.ingest("filled", ledger.send(key, rows), key=key)
+            if reply.status == 200:
+                ledger.acknowledge(key)
+            return reply
+
+        for number in range(10):
+            assert send(f"before-{number}").status == 200
+        ballast = fill(small_disk, leave=1 << 20)
+        refused = None
+        for number in range(200):
+            reply = send(f"during-{number}")
+            if reply.status != 200:
+                refused = reply
+                break
+        assert refused is not None, "the disk never filled"
+        assert (refused.status, refused.code) == (507, "NO_SPACE"), refused.body
+        assert refused.json["retriable"] is True
+        with server.flight() as client, pytest.raises((pa.ArrowException, OSError)) as failure:
+            put(client, command("filled", idempotency_key="f"), [ledger.send("f", 5_000)])
+        assert "NO_SPACE" in str(failure.value) or "space" in str(failure.value).lower(), failure.value
+        assert flight_code(failure.value) in ("RESOURCE_EXHAUSTED", "ArrowException", "FlightServerError", "OSError")
+
+        # Reads go on, with everything acknowledged.
+        def readable():
+            reply = server.query("SELECT count(DISTINCT key) AS n FROM filled")
+            return reply.status == 200 and reply.table["n"][0].as_py()
+
+        seen = poll_until(readable, 15, "reads on a full disk")
+        assert seen >= len(ledger.acknowledged)
+        assert server.get("/health/live").status == 200
+
+        # Space returns: the refused key is applied, once.
+        ballast.unlink()
+        again = poll_until(lambda: (r := send(refused_key(ledger))).status == 200 and r, 20,
+                           "ingest after space returned", interval=0.1)
+        assert again.json["rows_processed"] == 5_000
+        for number in range(5):
+            assert send(f"after-{number}").status == 200
+        assert server.stop() == 0
+    ledger.verify(small_disk / "landing.duckdb", "filled")
+
+
+def refused_key(ledger):
+    sent, acknowledged = ledger.snapshot()
+    return sorted(key for key in sent.keys() - acknowledged if key.startswith("during"))[0]
+
+
+def test_killed_on_a_full_disk(small_disk, tmp_path):
+    ledger = Ledger()
+    with Server(tmp_path / "run", db=str(small_disk / "landing.duckdb")) as server:
+        fill(small_disk, leave=3 << 20)
+        refusals = 0
+        for number in range(100):
+            key = f"key-{number}"
+            reply = server.ingest("filled", ledger.send(key, 2_000), key=key)
+            if reply.status == 200:
+                ledger.acknowledge(key)
+            else:
+                refusals += 1
+            if refusals == 3:
+                break
+        assert refusals == 3
+        server.kill9()
+        (small_disk / "ballast").unlink()
+        assert ledger.verify(server.db, "filled") >= len(ledger.acknowledged) if ledger.acknowledged else True
+        server.start()
+        for key, rows in ledger.snapshot()[0].items():
+            assert server.ingest("filled", ledger.batch(key, rows), key=key).status == 200
+            ledger.acknowledge(key)
+        assert server.stop() == 0
+    ledger.verify(small_disk / "landing.duckdb", "filled")
+
+
+def test_a_large_upload_that_does_not_fit(small_disk, tmp_path):
+    """The bulk path fills the disk in the middle of one request: nothing of it stays."""
+    ledger = Ledger()
+    with Server(tmp_path / "run", db=str(small_disk / "landing.duckdb")) as server:
+        assert server.ingest("large", ledger.send("small", 1_000), key="small").status == 200
+        ledger.acknowledge("small")
+        big = ledger.batch("big", 6_000_000)
+        reply = server.ingest("large", pa.Table.from_batches([big]), key="big", timeout=120)
+        assert (reply.status, reply.code) == (507, "NO_SPACE"), reply.body
+        rows = poll_until(lambda: server.query("SELECT count(*) AS n FROM large").status == 200 and
+                          server.value("SELECT count(*) FROM large"), 20)
+        assert rows == 1_000
+        assert server.ingest("large", ledger.send("then", 1_000), key="then").status == 200
+        ledger.acknowledge("then")
+        assert server.stop() == 0
+    assert ledger.verify(small_disk / "landing.duckdb", "large") == 2
