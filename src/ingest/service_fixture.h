@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "ingest/row_groups.h"
 #include "ingest/service.h"
 #include "schema/column_match.h"
 
