@@ -30,9 +30,9 @@ arrow::Status Committer::Submit(CommitJob job) {
   {
     MutexLock lock(mutex_);
     if (stopping_) return Error(ErrorCode::kDraining, "server is shutting down");
-    const bool full = queue_.size() >= options_.queue_jobs_max ||
-                      (queue_bytes_ + job.bytes > options_.queue_bytes_max &&
-                       !queue_.empty());
+    const bool full =
+        queue_.size() >= options_.queue_jobs_max ||
+        (queue_bytes_ + job.bytes > options_.queue_bytes_max && !queue_.empty());
     if (full) {
       return MakeError(ErrorCode::kOverloaded, "commit queue is full", 1);
     }
@@ -66,8 +66,7 @@ void Committer::Commit(std::vector<CommitJob> group) {
   units.reserve(group.size());
   int64_t rows = 0;
   for (CommitJob& job : group) {
-    job.unit.batches =
-        JoinSmall(std::move(job.unit.batches), options_.coalesce_rows_max);
+    job.unit.batches = JoinSmall(std::move(job.unit.batches), options_.coalesce_rows_max);
     rows += job.rows;
     units.push_back(std::move(job.unit));
   }

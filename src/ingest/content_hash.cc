@@ -373,8 +373,8 @@ arrow::Status ContentHash::Node::AddValid(const Array& array, int64_t start,
       break;
   }
   if (!arrow::is_fixed_width(array.type_id())) {
-    return Error(ErrorCode::kUnsupportedType, "type cannot be hashed: ",
-                 array.type()->ToString());
+    return Error(ErrorCode::kUnsupportedType,
+                 "type cannot be hashed: ", array.type()->ToString());
   }
   const int64_t width = array.type()->byte_width();
   values_.Add(array.data()->buffers[1]->data() + (array.offset() + start) * width,
@@ -399,8 +399,7 @@ ContentHash::~ContentHash() = default;
 
 arrow::Status ContentHash::Update(const arrow::RecordBatch& batch) {
   for (int i = 0; i < batch.num_columns(); ++i) {
-    ARROW_RETURN_NOT_OK(
-        impl_->columns[i]->Update(batch.column(i), 0, batch.num_rows()));
+    ARROW_RETURN_NOT_OK(impl_->columns[i]->Update(batch.column(i), 0, batch.num_rows()));
   }
   impl_->rows += batch.num_rows();
   return {};

@@ -57,7 +57,8 @@ std::optional<arrow::Result<Claim>> IdempotencyIndex::DecideSequence(
   }
   if (producer.last && first <= *producer.last) {
     Claim claim{Claim::Kind::kReplay, std::nullopt, *producer.last};
-    auto covering = std::ranges::find(producer.recent, first, &sink::LedgerEntry::sequence);
+    auto covering =
+        std::ranges::find(producer.recent, first, &sink::LedgerEntry::sequence);
     if (covering != producer.recent.end()) claim.known = *covering;
     return claim;
   }
@@ -69,10 +70,12 @@ std::optional<arrow::Result<Claim>> IdempotencyIndex::DecideSequence(
                  ", being applied: ", *producer.held_last);
   }
   // A new producer counts from 0 or from 1.
-  const bool next = producer.last ? first == *producer.last + 1 : first == 0 || first == 1;
+  const bool next =
+      producer.last ? first == *producer.last + 1 : first == 0 || first == 1;
   if (!next) {
-    return Error(ErrorCode::kSequenceGap, "sequence is beyond the next one: ", first,
-                 ", last applied: ", producer.last ? std::to_string(*producer.last) : "none");
+    return Error(
+        ErrorCode::kSequenceGap, "sequence is beyond the next one: ", first,
+        ", last applied: ", producer.last ? std::to_string(*producer.last) : "none");
   }
   producer.held_last = request.last_sequence;
   return Claim{};

@@ -222,8 +222,8 @@ arrow::Result<StreamSettings> ApplySettings(StreamSettings base,
   for (const auto& [key, text] : texts) {
     const Setting* setting = Find(key);
     if (setting == nullptr) {
-      return Error(ErrorCode::kBadConfig, "unknown stream setting (nearest: ",
-                   Nearest(key), "): ", Shown(key));
+      return Error(ErrorCode::kBadConfig,
+                   "unknown stream setting (nearest: ", Nearest(key), "): ", Shown(key));
     }
     ARROW_RETURN_NOT_OK(WithContext(setting->name, setting->apply(text, &base)));
     schema_mode_given |= setting->name == "schema_mode";

@@ -67,7 +67,8 @@ TEST(StreamSettings, MistakesAreNamed) {
   ExpectBad({{"compression", "zstd:99"}}, {"compression"});
   ExpectBad({{"compression", "brotli"}}, {"zstd, lz4, none"});
   ExpectBad({{"delta_options.partition_by", "a,,b"}}, {"empty item"});
-  EXPECT_EQ(CodeOf(ApplySettings({}, {{"mode", "upsert"}}).status()), ErrorCode::kNotBuilt);
+  EXPECT_EQ(CodeOf(ApplySettings({}, {{"mode", "upsert"}}).status()),
+            ErrorCode::kNotBuilt);
 }
 
 }  // namespace

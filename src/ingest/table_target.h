@@ -1,0 +1,51 @@
+// The table an upload goes to: found, made, evolved, and how rows are cast into it.
+#pragma once
+
+#include <arrow/result.h>
+#include <arrow/type.h>
+
+#include <memory>
+
+#include "ingest/row_groups.h"
+#include "schema/cast_plan.h"
+#include "schema/names.h"
+#include "sink/table_sink.h"
+
+namespace arrowport::ingest {
+
+/// Immutable; its calls may block on the sink.
+class TableTarget {
+ public:
+  TableTarget(std::shared_ptr<sink::TableSink> sink, schema::TableName name,
+              schema::SchemaMode mode)
+      : sink_(std::move(sink)), name_(std::move(name)), mode_(mode) {}
+
+  struct Plan {
+    std::shared_ptr<const sink::Table> table;  ///< null: does not exist yet
+    schema::CastPlan cast;
+    /// The table must be made or columns added; `cast` is as if that had been done.
+    bool needs_change = false;
+  };
+
+  /// Looks, changes nothing: what is refused later must not have made a table.
+  /// Errors: kSchemaMismatch, kUnsupportedType, kStorageUnavailable.
+  arrow::Result<Plan> Look(const std::shared_ptr<arrow::Schema>& incoming) const;
+
+  /// Makes the table or adds the columns, and opens it afresh.
+  arrow::Result<std::shared_ptr<const sink::Table>> Change(
+      const std::shared_ptr<arrow::Schema>& incoming) const;
+
+  /// Batches cast for an earlier look, cast again where the table is different now.
+  /// `first_row`: rows of the upload before them.
+  arrow::Result<Batches> Refit(const sink::Table& table, Batches batches,
+                               int64_t first_row) const;
+
+  const schema::TableName& name() const { return name_; }
+
+ private:
+  const std::shared_ptr<sink::TableSink> sink_;
+  const schema::TableName name_;
+  const schema::SchemaMode mode_;
+};
+
+}  // namespace arrowport::ingest
