@@ -47,9 +47,10 @@ struct ScanState : public duckdb::GlobalTableFunctionState {
   duckdb::idx_t MaxThreads() const override { return threads_max; }
 };
 
-duckdb::unique_ptr<duckdb::FunctionData> Bind(
-    duckdb::ClientContext& context, duckdb::TableFunctionBindInput& input,
-    duckdb::vector<duckdb::LogicalType>& types, duckdb::vector<duckdb::string>& names) {
+duckdb::unique_ptr<duckdb::FunctionData> Bind(duckdb::ClientContext& context,
+                                              duckdb::TableFunctionBindInput& input,
+                                              duckdb::vector<duckdb::LogicalType>& types,
+                                              duckdb::vector<duckdb::string>& names) {
   auto slots = context.registered_state->Get<Slots>(kSlotsState);
   const duckdb::Value& slot = input.inputs[0];
   if (!slots || slot.IsNull()) {
@@ -61,8 +62,8 @@ duckdb::unique_ptr<duckdb::FunctionData> Bind(
   }
   auto bind = duckdb::make_uniq<BindData>();
   bind->source = found->second;
-  duckdb::ArrowTableFunction::PopulateArrowTableSchema(
-      context, bind->columns, bind->source->schema.arrow_schema);
+  duckdb::ArrowTableFunction::PopulateArrowTableSchema(context, bind->columns,
+                                                       bind->source->schema.arrow_schema);
   names = bind->columns.GetNames();
   types = bind->columns.GetTypes();
   return bind;
@@ -81,7 +82,8 @@ duckdb::unique_ptr<duckdb::GlobalTableFunctionState> InitRowGroups(
   return state;
 }
 
-bool TakeBatch(const Source& source, ScanState& scan, duckdb::ArrowScanLocalState& local) {
+bool TakeBatch(const Source& source, ScanState& scan,
+               duckdb::ArrowScanLocalState& local) {
   const size_t index = scan.next.fetch_add(1);
   if (index >= source.batches.size()) return false;
   auto array = duckdb::make_shared_ptr<duckdb::ArrowArrayWrapper>();
@@ -111,19 +113,19 @@ void Scan(duckdb::ClientContext&, duckdb::TableFunctionInput& input,
   if (!input.local_state) return;
   const auto& bind = input.bind_data->Cast<BindData>();
   auto& local = input.local_state->Cast<duckdb::ArrowScanLocalState>();
-  while (local.chunk_offset >= static_cast<duckdb::idx_t>(local.chunk->arrow_array.length)) {
+  while (local.chunk_offset >=
+         static_cast<duckdb::idx_t>(local.chunk->arrow_array.length)) {
     if (!TakeBatch(*bind.source, input.global_state->Cast<ScanState>(), local)) return;
   }
-  const duckdb::idx_t rows =
-      std::min<duckdb::idx_t>(STANDARD_VECTOR_SIZE,
-                              local.chunk->arrow_array.length - local.chunk_offset);
+  const duckdb::idx_t rows = std::min<duckdb::idx_t>(
+      STANDARD_VECTOR_SIZE, local.chunk->arrow_array.length - local.chunk_offset);
   output.SetCardinality(rows);
   duckdb::ArrowTableFunction::ArrowToDuckDB(local, bind.columns.GetColumns(), output);
   local.chunk_offset += rows;
 }
 
-duckdb::OperatorPartitionData PartitionData(duckdb::ClientContext&,
-                                            duckdb::TableFunctionGetPartitionInput& input) {
+duckdb::OperatorPartitionData PartitionData(
+    duckdb::ClientContext&, duckdb::TableFunctionGetPartitionInput& input) {
   return duckdb::OperatorPartitionData(
       input.local_state->Cast<duckdb::ArrowScanLocalState>().batch_index);
 }

@@ -1,6 +1,7 @@
 // INSERT of Arrow record batches, planned once and run many times. The rows come from a
-// table function of ours that reads batches handed to the connection, so no statement ever
-// carries a pointer, nothing is left in the catalog, and arrays are read where they are.
+// table function of ours that reads batches handed to the connection, so no statement
+// ever carries a pointer, nothing is left in the catalog, and arrays are read where they
+// are.
 #pragma once
 
 #include <arrow/record_batch.h>

@@ -94,13 +94,15 @@ arrow::Status RunOn(duckdb::Connection& connection, const std::string& sql) {
 arrow::Status CheckLogBeforeOpen(const std::string& path) {
   const std::string wal_path = path + ".wal";
   std::error_code error;
-  const uint64_t wal_bytes = fs::exists(wal_path, error) ? fs::file_size(wal_path, error) : 0;
+  const uint64_t wal_bytes =
+      fs::exists(wal_path, error) ? fs::file_size(wal_path, error) : 0;
   if (error || wal_bytes == 0) return {};
   if (!fs::exists(path, error)) {
-    return Error(ErrorCode::kStorageCorrupt,
-                 "the database file is missing but its log is there (move the log away to "
-                 "start empty): ",
-                 wal_path);
+    return Error(
+        ErrorCode::kStorageCorrupt,
+        "the database file is missing but its log is there (move the log away to "
+        "start empty): ",
+        wal_path);
   }
   ARROW_ASSIGN_OR_RAISE(WalScan scan, ScanWal(wal_path));
   switch (scan.state) {
@@ -108,11 +110,12 @@ arrow::Status CheckLogBeforeOpen(const std::string& path) {
     case WalState::kUnknownFormat:
       return {};
     case WalState::kTornTail:
-      LogWarn("the database log ends in a torn entry, which is dropped: its transaction "
-              "was never acknowledged",
-              {{"wal", wal_path},
-               {"whole_until_byte", std::to_string(scan.bad_offset)},
-               {"file_bytes", std::to_string(wal_bytes)}});
+      LogWarn(
+          "the database log ends in a torn entry, which is dropped: its transaction "
+          "was never acknowledged",
+          {{"wal", wal_path},
+           {"whole_until_byte", std::to_string(scan.bad_offset)},
+           {"file_bytes", std::to_string(wal_bytes)}});
       return {};
     case WalState::kCorrupt:
       break;
@@ -181,8 +184,8 @@ arrow::Status Database::Impl::Attach(duckdb::DuckDB& target) {
   if (!in_memory) ARROW_RETURN_NOT_OK(CheckLogBeforeOpen(options.path));
   try {
     duckdb::Connection connection(target);
-    auto result = connection.Query("ATTACH " + schema::QuoteLiteral(options.path) + " AS " +
-                                   schema::QuoteIdentifier(catalog));
+    auto result = connection.Query("ATTACH " + schema::QuoteLiteral(options.path) +
+                                   " AS " + schema::QuoteIdentifier(catalog));
     if (result->HasError()) {
       return TranslateOpenError(result->GetErrorObject(), options.path);
     }

@@ -6,9 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <duckdb.hpp>
 #include <duckdb/main/valid_checker.hpp>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -364,8 +364,9 @@ TEST_F(DatabaseTest, RacesAndLimitsCarryCodes) {
   auto tiny = Database::Open(small).ValueOrDie();
   auto connection = tiny->Connect().ValueOrDie();
   ASSERT_TRUE(connection->Run("SET temp_directory = ''").ok());
-  status = connection->Run("CREATE TABLE big AS SELECT range i, random() r, "
-                           "md5(range::VARCHAR) s FROM range(5000000)");
+  status = connection->Run(
+      "CREATE TABLE big AS SELECT range i, random() r, "
+      "md5(range::VARCHAR) s FROM range(5000000)");
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(CodeOf(status), ErrorCode::kOutOfMemory) << status.ToString();
 }

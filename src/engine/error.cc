@@ -89,7 +89,8 @@ ErrorCode TransactionCode(const ErrorData& error) {
     }
     return ErrorCode::kCommitConflict;
   }
-  const bool misuse = Has(error, "is aborted") || Has(error, "no transaction is active") ||
+  const bool misuse = Has(error, "is aborted") ||
+                      Has(error, "no transaction is active") ||
                       Has(error, "within a transaction") || Has(error, "read-only");
   return misuse ? ErrorCode::kBadQuery : ErrorCode::kCommitConflict;
 }

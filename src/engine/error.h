@@ -34,8 +34,8 @@ arrow::Status TranslateOpenError(const duckdb::ErrorData& error, const std::stri
 bool IsCommitSucceededCheckpointFailed(const duckdb::ErrorData& error);
 bool IsCommitSucceededCheckpointFailed(const std::exception& exception);
 
-/// Runs `function` (returning arrow::Status or arrow::Result) and turns what DuckDB throws
-/// into a Status.
+/// Runs `function` (returning arrow::Status or arrow::Result) and turns what DuckDB
+/// throws into a Status.
 template <typename Function>
 auto Catching(Function&& function) -> decltype(std::forward<Function>(function)()) {
   try {

@@ -186,8 +186,10 @@ WalScan ScanEntries(Bytes bytes, size_t at) {
     if (size > bytes.size() - payload_at) {
       const auto next = FindWholeEntry(bytes, at + 1);
       if (!next) return Torn(whole_until);
-      return Corrupt(at, "its length runs past the end of the file, but a whole entry "
-                         "follows at byte " + std::to_string(*next));
+      return Corrupt(at,
+                     "its length runs past the end of the file, but a whole entry "
+                     "follows at byte " +
+                         std::to_string(*next));
     }
     const uint8_t type = bytes[payload_at + 2];
     at = payload_at + size;

@@ -1,7 +1,7 @@
 #include "schema/duckdb_types.h"
 
-#include <arrow/extension_type.h>
 #include <arrow/extension/uuid.h>
+#include <arrow/extension_type.h>
 #include <arrow/util/key_value_metadata.h>
 
 #include <algorithm>
@@ -122,9 +122,8 @@ arrow::Result<DuckDbType> MapMap(const arrow::MapType& type, const std::string& 
 }
 
 bool IsText(const DataType& type) {
-  return arrow::is_base_binary_like(type.id())
-             ? arrow::is_string(type.id())
-             : type.id() == Type::STRING_VIEW;
+  return arrow::is_base_binary_like(type.id()) ? arrow::is_string(type.id())
+                                               : type.id() == Type::STRING_VIEW;
 }
 
 arrow::Result<DuckDbType> MapExtension(std::string_view name, const DataType& storage,
@@ -154,12 +153,12 @@ arrow::Result<DuckDbType> MapNested(const DataType& type, const std::string& pat
     case Type::MAP:
       return MapMap(static_cast<const arrow::MapType&>(type), path, depth);
     case Type::DICTIONARY:
-      return Map(*arrow::field("", static_cast<const arrow::DictionaryType&>(type)
-                                       .value_type()),
-                 path, depth + 1);
+      return Map(
+          *arrow::field("", static_cast<const arrow::DictionaryType&>(type).value_type()),
+          path, depth + 1);
     case Type::RUN_END_ENCODED:
-      return Map(*arrow::field("", static_cast<const arrow::RunEndEncodedType&>(type)
-                                       .value_type()),
+      return Map(*arrow::field(
+                     "", static_cast<const arrow::RunEndEncodedType&>(type).value_type()),
                  path, depth + 1);
     case Type::EXTENSION: {
       const auto& extension = static_cast<const arrow::ExtensionType&>(type);

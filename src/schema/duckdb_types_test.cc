@@ -51,10 +51,9 @@ TEST(DuckDbTypes, SqlAndStoredType) {
       {arrow::struct_({arrow::field("a", arrow::int8(), false),
                        arrow::field("q\"x", arrow::utf8())}),
        "STRUCT(\"a\" TINYINT, \"q\"\"x\" VARCHAR)",
-       arrow::struct_({arrow::field("a", arrow::int8()),
-                       arrow::field("q\"x", arrow::utf8())})},
-      {arrow::map(arrow::utf8(), arrow::list(arrow::int32())),
-       "MAP(VARCHAR, INTEGER[])",
+       arrow::struct_(
+           {arrow::field("a", arrow::int8()), arrow::field("q\"x", arrow::utf8())})},
+      {arrow::map(arrow::utf8(), arrow::list(arrow::int32())), "MAP(VARCHAR, INTEGER[])",
        arrow::map(arrow::utf8(), arrow::list(arrow::int32()))},
       {arrow::dictionary(arrow::int8(), arrow::utf8()), "VARCHAR", arrow::utf8()},
       {arrow::run_end_encoded(arrow::int32(), arrow::float64()), "DOUBLE",
@@ -74,9 +73,9 @@ TEST(DuckDbTypes, SqlAndStoredType) {
 
 TEST(DuckDbTypes, RefusedByName) {
   const auto sparse = arrow::sparse_union({arrow::field("a", arrow::int8())});
-  auto unknown = arrow::field(
-      "c", arrow::binary(), true,
-      arrow::key_value_metadata({"ARROW:extension:name"}, {"geoarrow.wkb"}));
+  auto unknown =
+      arrow::field("c", arrow::binary(), true,
+                   arrow::key_value_metadata({"ARROW:extension:name"}, {"geoarrow.wkb"}));
   auto deep = arrow::int8();
   for (int i = 0; i < 100; ++i) deep = arrow::list(deep);
   const std::shared_ptr<arrow::Field> cases[] = {
@@ -97,10 +96,9 @@ TEST(DuckDbTypes, RefusedByName) {
 }
 
 TEST(DuckDbTypes, MemberNamesAreChecked) {
-  for (const auto& type :
-       {arrow::struct_({arrow::field("a", arrow::int8()),
-                        arrow::field("A", arrow::int8())}),
-        arrow::struct_({arrow::field("", arrow::int8())})}) {
+  for (const auto& type : {arrow::struct_({arrow::field("a", arrow::int8()),
+                                           arrow::field("A", arrow::int8())}),
+                           arrow::struct_({arrow::field("", arrow::int8())})}) {
     auto mapped = DuckDbTypeOf(*arrow::field("c", type));
     ASSERT_FALSE(mapped.ok()) << type->ToString();
     EXPECT_EQ(CodeOf(mapped.status()), ErrorCode::kInvalidName);
@@ -108,9 +106,9 @@ TEST(DuckDbTypes, MemberNamesAreChecked) {
 }
 
 TEST(DuckDbTypes, KnownExtensionByMetadataAlone) {
-  auto json = arrow::field(
-      "c", arrow::large_utf8(), true,
-      arrow::key_value_metadata({"ARROW:extension:name"}, {"arrow.json"}));
+  auto json =
+      arrow::field("c", arrow::large_utf8(), true,
+                   arrow::key_value_metadata({"ARROW:extension:name"}, {"arrow.json"}));
   EXPECT_EQ(DuckDbTypeOf(*json)->sql, "JSON");
 }
 

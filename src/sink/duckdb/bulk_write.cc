@@ -42,8 +42,8 @@ arrow::Status DuckDbBulkWrite::Start(TableChange change) {
   auto current = state_->tables.Current(writer_->connection(), table_->name);
   if (!current.ok()) return Fail(current.status());
   if ((*current)->generation != table_->generation) {
-    return Fail(Error(ErrorCode::kCommitConflict, "the table has changed: ",
-                      table_->name.ToString()));
+    return Fail(Error(ErrorCode::kCommitConflict,
+                      "the table has changed: ", table_->name.ToString()));
   }
   if (change == TableChange::kAppend) return {};
   arrow::Status deleted =
@@ -67,14 +67,13 @@ arrow::Status DuckDbBulkWrite::Append(
   // Neighbours of one schema go in one INSERT.
   size_t start = 0;
   for (size_t i = 1; status.ok() && i <= batches.size(); ++i) {
-    if (i < batches.size() &&
-        (batches[i]->schema() == batches[start]->schema() ||
-         batches[i]->schema()->Equals(*batches[start]->schema()))) {
+    if (i < batches.size() && (batches[i]->schema() == batches[start]->schema() ||
+                               batches[i]->schema()->Equals(*batches[start]->schema()))) {
       continue;
     }
-    status = writer_->Insert(
-        *table_, {batches.begin() + static_cast<std::ptrdiff_t>(start),
-                  batches.begin() + static_cast<std::ptrdiff_t>(i)});
+    status =
+        writer_->Insert(*table_, {batches.begin() + static_cast<std::ptrdiff_t>(start),
+                                  batches.begin() + static_cast<std::ptrdiff_t>(i)});
     start = i;
   }
   if (status.ok()) status = FaultPoint("sink.insert.after");

@@ -24,8 +24,7 @@ class DuckDbBulkWrite final : public BulkWrite {
   void Abandon();
 
  private:
-  DuckDbBulkWrite(std::shared_ptr<SinkState> state,
-                  std::shared_ptr<const Table> table);
+  DuckDbBulkWrite(std::shared_ptr<SinkState> state, std::shared_ptr<const Table> table);
   arrow::Status Start(TableChange change);
   arrow::Status Fail(const arrow::Status& status) REQUIRES(mutex_);
 

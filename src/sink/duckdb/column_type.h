@@ -13,9 +13,9 @@ struct LogicalType;
 namespace arrowport::sink {
 
 /// For types an Arrow field can become: exactly schema::DuckDbTypeOf(field).stored. For
-/// others: the Arrow type DuckDB casts from without losing anything (decimals for HUGEINT,
-/// text for ENUM, BIT, TIMETZ ...: DuckDB checks each value). The null type stands for
-/// columns that cannot be filled from Arrow at all (UNION, VARIANT ...).
+/// others: the Arrow type DuckDB casts from without losing anything (decimals for
+/// HUGEINT, text for ENUM, BIT, TIMETZ ...: DuckDB checks each value). The null type
+/// stands for columns that cannot be filled from Arrow at all (UNION, VARIANT ...).
 std::shared_ptr<arrow::DataType> ColumnTypeOf(const duckdb::LogicalType& type);
 
 }  // namespace arrowport::sink

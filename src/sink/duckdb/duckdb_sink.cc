@@ -33,8 +33,8 @@ arrow::Result<std::string> ColumnDefinition(const arrow::Field& field) {
 arrow::Result<std::string> CreateStatement(const schema::TableName& name,
                                            const arrow::Schema& fields) {
   if (fields.num_fields() == 0) {
-    return Error(ErrorCode::kUnsupportedType, "a table needs at least one column: ",
-                 name.ToString());
+    return Error(ErrorCode::kUnsupportedType,
+                 "a table needs at least one column: ", name.ToString());
   }
   std::string sql;
   if (name.schema != "main") {
@@ -46,9 +46,9 @@ arrow::Result<std::string> CreateStatement(const schema::TableName& name,
     const arrow::Field& field = *fields.field(i);
     ARROW_ASSIGN_OR_RAISE(std::string definition, ColumnDefinition(field));
     if (!seen.insert(LowerAscii(field.name())).second) {
-      return Error(ErrorCode::kInvalidName,
-                   "two columns have one name (letter case does not count): ",
-                   field.name());
+      return Error(
+          ErrorCode::kInvalidName,
+          "two columns have one name (letter case does not count): ", field.name());
     }
     if (i > 0) sql += ", ";
     sql += definition;
@@ -64,8 +64,7 @@ class ChangeGuard {
   ~ChangeGuard() { state_.LeaveChange(key_); }
 
  private:
-  ChangeGuard(SinkState& state, std::string key)
-      : state_(state), key_(std::move(key)) {}
+  ChangeGuard(SinkState& state, std::string key) : state_(state), key_(std::move(key)) {}
   SinkState& state_;
   const std::string key_;
 };
@@ -126,7 +125,8 @@ arrow::Status SinkState::EnterChange(const std::string& table) {
     if (lock.WaitUntil(latch_changed, deadline) == std::cv_status::timeout) {
       return MakeError(ErrorCode::kCommitConflict,
                        "a bulk load into the table is running, the table cannot be "
-                       "changed before it ends: " + table,
+                       "changed before it ends: " +
+                           table,
                        5);
     }
   }
@@ -140,8 +140,7 @@ void SinkState::LeaveChange(const std::string& table) {
   latch_changed.notify_all();
 }
 
-arrow::Status SinkState::EnterBulk(const std::string& table,
-                                           DuckDbBulkWrite* bulk) {
+arrow::Status SinkState::EnterBulk(const std::string& table, DuckDbBulkWrite* bulk) {
   MutexLock lock(latch_mutex);
   while (latches[table].changing) lock.Wait(latch_changed);
   ++latches[table].bulk_writes;
@@ -240,8 +239,8 @@ arrow::Result<std::shared_ptr<const Table>> DuckDbSink::AddColumns(
   std::string sql;
   for (const auto& field : fields) {
     ARROW_ASSIGN_OR_RAISE(std::string definition, ColumnDefinition(*field));
-    sql += "ALTER TABLE " + name.Quoted() + " ADD COLUMN IF NOT EXISTS " + definition +
-           ";";
+    sql +=
+        "ALTER TABLE " + name.Quoted() + " ADD COLUMN IF NOT EXISTS " + definition + ";";
   }
   ARROW_ASSIGN_OR_RAISE(auto guard, ChangeGuard::Enter(*state_, name));
   ARROW_ASSIGN_OR_RAISE(auto table, Open(name));

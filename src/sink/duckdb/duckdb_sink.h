@@ -51,8 +51,8 @@ class DuckDbSink final : public TableSink {
   std::string_view durability() const override;
   arrow::Result<std::shared_ptr<const Table>> Open(
       const schema::TableName& name) override;
-  arrow::Result<std::shared_ptr<const Table>> Create(const schema::TableName& name,
-                                                     const arrow::Schema& fields) override;
+  arrow::Result<std::shared_ptr<const Table>> Create(
+      const schema::TableName& name, const arrow::Schema& fields) override;
   arrow::Result<std::shared_ptr<const Table>> AddColumns(
       const schema::TableName& name, const arrow::FieldVector& fields) override;
   arrow::Result<std::shared_ptr<arrow::DataType>> StoredType(

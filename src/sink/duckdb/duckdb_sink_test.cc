@@ -63,7 +63,8 @@ TEST_F(DuckDbSinkTest, MissingColumnsTakeDefaultOrNull) {
   auto ids = *Rows(1, 1)->SelectColumns({0});
   auto outcomes = Commit({{*table, {ids}, std::nullopt}});
   ASSERT_TRUE(outcomes[0].status.ok()) << outcomes[0].status.ToString();
-  EXPECT_EQ(Ask("SELECT id || name || coalesce(n, -1) || twice || r FROM d"), "1none-127");
+  EXPECT_EQ(Ask("SELECT id || name || coalesce(n, -1) || twice || r FROM d"),
+            "1none-127");
 }
 
 TEST_F(DuckDbSinkTest, WrongTypesAndColumnsAreRefusedNotCast) {
@@ -136,8 +137,8 @@ TEST_F(DuckDbSinkTest, LedgerAndVersionSurviveARestart) {
   entry.bytes = 99;
   entry.batches = 2;
   ASSERT_TRUE(Commit({{table, {Rows(0, 3)}, entry}})[0].status.ok());
-  auto outcomes = Commit({{table, {Rows(3, 1)}, Produced("p", 1)},
-                          {table, {Rows(4, 1)}, Produced("p", 2)}});
+  auto outcomes = Commit(
+      {{table, {Rows(3, 1)}, Produced("p", 1)}, {table, {Rows(4, 1)}, Produced("p", 2)}});
   ASSERT_TRUE(outcomes[1].status.ok());
   ASSERT_TRUE(Commit({{table, {Rows(5, 1)}, std::nullopt}})[0].status.ok());
   Reopen();
@@ -190,8 +191,8 @@ TEST_F(DuckDbSinkTest, ForeignChangesOfATableAreSeen) {
   auto other = MakeTable("other");
   ASSERT_TRUE(Commit({{table, {Rows(0, 1)}, std::nullopt}})[0].status.ok());
   ASSERT_TRUE(Sql("ALTER TABLE t ADD COLUMN extra INTEGER").ok());
-  auto outcomes = Commit(
-      {{table, {Rows(1, 1)}, std::nullopt}, {other, {Rows(1, 1)}, std::nullopt}});
+  auto outcomes =
+      Commit({{table, {Rows(1, 1)}, std::nullopt}, {other, {Rows(1, 1)}, std::nullopt}});
   EXPECT_EQ(CodeOf(outcomes[0].status), ErrorCode::kCommitConflict);
   EXPECT_TRUE(outcomes[1].status.ok());
   auto planned_again = sink_->Open(Name("t"));
@@ -222,8 +223,8 @@ TEST_F(DuckDbSinkTest, CreateMakesSchemasAndRefusesWhatDuckDbCannotHold) {
   auto made = sink_->Create({"new schema", "a \"b\" c"}, *TwoColumns());
   ASSERT_TRUE(made.ok()) << made.status().ToString();
   EXPECT_EQ(Ask("SELECT count(*) FROM \"new schema\".\"a \"\"b\"\" c\""), "0");
-  auto twice = arrow::schema(
-      {arrow::field("a", arrow::int8()), arrow::field("A", arrow::int8())});
+  auto twice =
+      arrow::schema({arrow::field("a", arrow::int8()), arrow::field("A", arrow::int8())});
   EXPECT_EQ(CodeOf(sink_->Create(Name("x"), *twice).status()), ErrorCode::kInvalidName);
   auto bad = arrow::schema(
       {arrow::field("u", arrow::sparse_union({arrow::field("a", arrow::int8())}))});
@@ -410,7 +411,7 @@ TEST_F(DuckDbSinkTest, BackgroundCheckpointKeepsTheLogShort) {
 TEST_F(DuckDbSinkTest, CommitsAreHeldBackWhileTheLogCannotShrink) {
   options_.checkpoint_wal_bytes = 1 << 18;
   options_.wal_bytes_max = 1 << 19;
-  options_.wal_wait_ms = 200;
+  options_.wal_wait_ms = 2000;
   OpenSink();
   auto table = MakeTable("t");
   ASSERT_TRUE(Sql("CREATE TABLE held (i INTEGER); INSERT INTO held VALUES (1)").ok());

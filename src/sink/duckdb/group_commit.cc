@@ -92,7 +92,8 @@ void GroupCommit::Refuse(const Indexes& members, const arrow::Status& status) {
   for (size_t index : members) outcomes_[index] = {told, {}};
 }
 
-// In the transaction's snapshot; takes units out whose table is not what they planned for.
+// In the transaction's snapshot; takes units out whose table is not what they planned
+// for.
 arrow::Status GroupCommit::CheckTables(Indexes* members) {
   Indexes kept;
   for (size_t index : *members) {

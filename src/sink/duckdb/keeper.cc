@@ -137,9 +137,8 @@ void SinkState::KeeperLoop() {
       continue;
     }
     const bool idle_due =
-        bulk_since_checkpoint &&
-        options.clock->SteadyNow() - last_commit >=
-            milliseconds(options.idle_checkpoint_ms);
+        bulk_since_checkpoint && options.clock->SteadyNow() - last_commit >=
+                                     milliseconds(options.idle_checkpoint_ms);
     if (checkpoint_wanted || idle_due) {
       lock.Unlock();
       arrow::Status done = RunCheckpoint();

@@ -117,8 +117,8 @@ arrow::Status AppendLedger(engine::Connection& connection, const std::string& ca
   return engine::Catching([&]() -> arrow::Status {
     duckdb::ClientContext& context = *connection.duckdb().context;
     context.RunFunctionInTransaction([&] {
-      auto& table = duckdb::Catalog::GetEntry<duckdb::TableCatalogEntry>(
-          context, catalog, kSchema, kTable);
+      auto& table = duckdb::Catalog::GetEntry<duckdb::TableCatalogEntry>(context, catalog,
+                                                                         kSchema, kTable);
       // What a planned INSERT would announce; the appender goes below the planner.
       duckdb::MetaTransaction::Get(context).ModifyDatabase(
           table.ParentCatalog().GetAttached(),
@@ -154,12 +154,12 @@ arrow::Result<std::vector<LedgerEntry>> ReadLedger(engine::Connection& connectio
 }
 
 arrow::Status PruneLedgerRows(engine::Connection& connection, int64_t before_us) {
-  return connection.Run(
-      std::string("DELETE FROM _arrowport.ledger WHERE ") +
-      "version < (SELECT max(version) FROM _arrowport.ledger) AND "
-      "(table_name IS NULL OR committed_at_us < " +
-      std::to_string(before_us) + ") AND (producer IS NULL OR version NOT IN (" +
-      kNewestOfProducers + "))");
+  return connection.Run(std::string("DELETE FROM _arrowport.ledger WHERE ") +
+                        "version < (SELECT max(version) FROM _arrowport.ledger) AND "
+                        "(table_name IS NULL OR committed_at_us < " +
+                        std::to_string(before_us) +
+                        ") AND (producer IS NULL OR version NOT IN (" +
+                        kNewestOfProducers + "))");
 }
 
 }  // namespace arrowport::sink

@@ -108,6 +108,7 @@ class SinkFixture : public ::testing::Test {
   /// The rows of a query as DuckDB exports them.
   arrow::Result<std::shared_ptr<arrow::Table>> Fetch(const std::string& sql) {
     ARROW_ASSIGN_OR_RAISE(auto connection, database_->Connect());
+    ARROW_RETURN_NOT_OK(connection->Run("SET TimeZone = 'UTC'"));
     auto result = connection->duckdb().SendQuery(sql);
     if (result->HasError()) return arrow::Status::Invalid(result->GetError());
     auto* stream = new duckdb::ResultArrowArrayStreamWrapper(std::move(result), 1024);

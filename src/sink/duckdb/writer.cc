@@ -27,8 +27,8 @@ arrow::Status CheckSchema(const Table& table, const arrow::Schema& schema) {
   for (const auto& field : schema.fields()) {
     const Column* column = FindColumn(table, field->name());
     if (column == nullptr) {
-      return Error(ErrorCode::kSchemaMismatch, "the table has no such column: ",
-                   field->name());
+      return Error(ErrorCode::kSchemaMismatch,
+                   "the table has no such column: ", field->name());
     }
     if (!column->type->Equals(*field->type())) {
       return Error(ErrorCode::kSchemaMismatch, "column ", field->name(), " needs ",
@@ -91,10 +91,10 @@ arrow::Result<engine::ArrowInsert*> Writer::PlanFor(const Table& table,
   if (found != plans_.end()) return found->second.get();
   if (plans_.size() >= kPlansMax) plans_.clear();
   ARROW_ASSIGN_OR_RAISE(
-      auto plan, engine::ArrowInsert::Prepare(
-                     *connection_,
-                     {database_.catalog(), table.name, arrow::schema(schema.fields())},
-                     shape));
+      auto plan,
+      engine::ArrowInsert::Prepare(
+          *connection_, {database_.catalog(), table.name, arrow::schema(schema.fields())},
+          shape));
   return plans_.emplace(std::move(key), std::move(plan)).first->second.get();
 }
 
