@@ -50,6 +50,15 @@ LogicalType DuckTimestamp(const arrow::TimestampType& type) {
   }
 }
 
+arrow::Result<LogicalType> DuckDecimal(const arrow::DecimalType& type) {
+  if (type.precision() > 38 || type.scale() < 0 || type.scale() > type.precision()) {
+    return Error(ErrorCode::kUnsupportedType, "a parameter cannot have the type ",
+                 type.ToString());
+  }
+  return LogicalType::DECIMAL(static_cast<uint8_t>(type.precision()),
+                              static_cast<uint8_t>(type.scale()));
+}
+
 arrow::Result<LogicalType> DuckNestedType(const arrow::DataType& type, int depth) {
   if (depth > kNestingMax) {
     return Error(ErrorCode::kUnsupportedType, "a parameter is nested too deeply");
@@ -137,15 +146,8 @@ arrow::Result<LogicalType> DuckType(const arrow::DataType& type, int depth) {
     case arrow::Type::DECIMAL32:
     case arrow::Type::DECIMAL64:
     case arrow::Type::DECIMAL128:
-    case arrow::Type::DECIMAL256: {
-      const auto& decimal = checked_cast<const arrow::DecimalType&>(type);
-      if (decimal.precision() > 38 || decimal.scale() < 0 ||
-          decimal.scale() > decimal.precision()) {
-        break;
-      }
-      return LogicalType::DECIMAL(static_cast<uint8_t>(decimal.precision()),
-                                  static_cast<uint8_t>(decimal.scale()));
-    }
+    case arrow::Type::DECIMAL256:
+      return DuckDecimal(checked_cast<const arrow::DecimalType&>(type));
     case arrow::Type::DICTIONARY:
       return DuckType(*checked_cast<const arrow::DictionaryType&>(type).value_type(),
                       depth + 1);
@@ -155,8 +157,6 @@ arrow::Result<LogicalType> DuckType(const arrow::DataType& type, int depth) {
     default:
       return DuckNestedType(type, depth);
   }
-  return Error(ErrorCode::kUnsupportedType, "a parameter cannot have the type ",
-               type.ToString());
 }
 
 // `value` units of `from_per_second` a second in units of `to_per_second`, exactly.
@@ -327,6 +327,36 @@ typename arrow::TypeTraits<Type>::ScalarType::ValueType ValueOf(
   return checked_cast<const typename arrow::TypeTraits<Type>::ScalarType&>(scalar).value;
 }
 
+Value BlobValue(const arrow::BaseBinaryScalar& scalar) {
+  return Value::BLOB(scalar.value->data(),
+                     static_cast<duckdb::idx_t>(scalar.value->size()));
+}
+
+arrow::Result<Value> ConvertTemporal(const arrow::Scalar& scalar) {
+  const arrow::DataType& type = *scalar.type;
+  switch (type.id()) {
+    case arrow::Type::DATE32:
+      return Value::DATE(duckdb::date_t(ValueOf<arrow::Date32Type>(scalar)));
+    case arrow::Type::DATE64: {
+      constexpr int64_t kDay = 86400000;
+      const int64_t milliseconds = ValueOf<arrow::Date64Type>(scalar);
+      const int64_t days = milliseconds / kDay;
+      if (milliseconds % kDay != 0 || days != static_cast<int32_t>(days)) {
+        return OutOfRange(type);
+      }
+      return Value::DATE(duckdb::date_t(static_cast<int32_t>(days)));
+    }
+    case arrow::Type::TIME32:
+      return TimeValue(ValueOf<arrow::Time32Type>(scalar),
+                       checked_cast<const arrow::Time32Type&>(type).unit(), type);
+    case arrow::Type::TIME64:
+      return TimeValue(ValueOf<arrow::Time64Type>(scalar),
+                       checked_cast<const arrow::Time64Type&>(type).unit(), type);
+    default:
+      return TimestampValue(checked_cast<const arrow::TimestampScalar&>(scalar));
+  }
+}
+
 arrow::Result<Value> Convert(const arrow::Scalar& scalar, int depth) {
   const arrow::DataType& type = *scalar.type;
   ARROW_ASSIGN_OR_RAISE(LogicalType duck_type, DuckType(type, depth));
@@ -359,37 +389,21 @@ arrow::Result<Value> Convert(const arrow::Scalar& scalar, int depth) {
       return Value::DOUBLE(ValueOf<arrow::DoubleType>(scalar));
     case arrow::Type::STRING:
     case arrow::Type::LARGE_STRING:
-    case arrow::Type::STRING_VIEW: {
-      const auto& text = checked_cast<const arrow::BaseBinaryScalar&>(scalar).value;
+    case arrow::Type::STRING_VIEW:
       // DuckDB throws on text that is not UTF-8.
-      return Value(text->ToString());
-    }
+      return Value(
+          checked_cast<const arrow::BaseBinaryScalar&>(scalar).value->ToString());
     case arrow::Type::BINARY:
     case arrow::Type::LARGE_BINARY:
     case arrow::Type::BINARY_VIEW:
-    case arrow::Type::FIXED_SIZE_BINARY: {
-      const auto& bytes = checked_cast<const arrow::BaseBinaryScalar&>(scalar).value;
-      return Value::BLOB(bytes->data(), static_cast<duckdb::idx_t>(bytes->size()));
-    }
+    case arrow::Type::FIXED_SIZE_BINARY:
+      return BlobValue(checked_cast<const arrow::BaseBinaryScalar&>(scalar));
     case arrow::Type::DATE32:
-      return Value::DATE(duckdb::date_t(ValueOf<arrow::Date32Type>(scalar)));
-    case arrow::Type::DATE64: {
-      constexpr int64_t kDay = 86400000;
-      const int64_t milliseconds = ValueOf<arrow::Date64Type>(scalar);
-      const int64_t days = milliseconds / kDay;
-      if (milliseconds % kDay != 0 || days != static_cast<int32_t>(days)) {
-        return OutOfRange(type);
-      }
-      return Value::DATE(duckdb::date_t(static_cast<int32_t>(days)));
-    }
+    case arrow::Type::DATE64:
     case arrow::Type::TIME32:
-      return TimeValue(ValueOf<arrow::Time32Type>(scalar),
-                       checked_cast<const arrow::Time32Type&>(type).unit(), type);
     case arrow::Type::TIME64:
-      return TimeValue(ValueOf<arrow::Time64Type>(scalar),
-                       checked_cast<const arrow::Time64Type&>(type).unit(), type);
     case arrow::Type::TIMESTAMP:
-      return TimestampValue(checked_cast<const arrow::TimestampScalar&>(scalar));
+      return ConvertTemporal(scalar);
     case arrow::Type::DURATION:
     case arrow::Type::INTERVAL_MONTHS:
     case arrow::Type::INTERVAL_DAY_TIME:
