@@ -313,9 +313,9 @@ TEST(Messages, HostileAcknowledgements) {
 TEST(Messages, StatementCommandIsAnAny) {
   const std::string command = client::StatementQueryCommand(std::string(300, 'x'));
   EXPECT_EQ(command[0], 0x0A);
-  EXPECT_EQ(static_cast<size_t>(command[1]), 70u);
+  EXPECT_EQ(static_cast<size_t>(command[1]), 67u);
   EXPECT_EQ(command.substr(2, 20), "type.googleapis.com/");
-  EXPECT_EQ(command.substr(72, 6), std::string("\x12\xAF\x02\x0A\xAC\x02"));
+  EXPECT_EQ(command.substr(69, 6), std::string("\x12\xAF\x02\x0A\xAC\x02"));
 }
 
 TEST(Backoff, IsBoundedAndHeedsTheServer) {
