@@ -64,6 +64,33 @@ void AppendMap(const arrow::MapArray& map, int64_t row, std::string* out) {
   *out += '}';
 }
 
+std::string_view BinaryView(const arrow::Array& array, int64_t row) {
+  switch (array.type_id()) {
+    case arrow::Type::LARGE_BINARY:
+      return checked_cast<const arrow::LargeBinaryArray&>(array).GetView(row);
+    case arrow::Type::BINARY_VIEW:
+      return checked_cast<const arrow::BinaryViewArray&>(array).GetView(row);
+    case arrow::Type::FIXED_SIZE_BINARY:
+      return checked_cast<const arrow::FixedSizeBinaryArray&>(array).GetView(row);
+    default:
+      return checked_cast<const arrow::BinaryArray&>(array).GetView(row);
+  }
+}
+
+/// Printable ASCII as it is, the rest as \xFF: how DuckDB shows a BLOB.
+std::string EscapedBytes(std::string_view bytes) {
+  constexpr char kDigits[] = "0123456789ABCDEF";
+  std::string text;
+  for (unsigned char byte : bytes) {
+    if (byte >= 0x20 && byte < 0x7F && byte != '\\') {
+      text += static_cast<char>(byte);
+    } else {
+      text.append({'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]});
+    }
+  }
+  return text;
+}
+
 bool IsBinary(arrow::Type::type id) {
   return id == arrow::Type::BINARY || id == arrow::Type::LARGE_BINARY ||
          id == arrow::Type::BINARY_VIEW || id == arrow::Type::FIXED_SIZE_BINARY;
@@ -92,6 +119,7 @@ std::string PlainText(const arrow::Array& array, int64_t row) {
                             checked_cast<const arrow::FloatArray&>(array).Value(row));
     return std::string(text, end.ptr);
   }
+  if (IsBinary(id)) return EscapedBytes(BinaryView(array, row));
   if (arrow::is_nested(id)) {
     std::string text;
     AppendJson(array, row, &text);
@@ -154,9 +182,7 @@ void AppendJson(const arrow::Array& array, int64_t row, std::string* out) {
       break;
   }
   if (IsBinary(id)) {
-    const auto scalar = array.GetScalar(row);
-    const auto& value = checked_cast<const arrow::BaseBinaryScalar&>(**scalar).value;
-    AppendText(arrow::util::base64_encode(std::string_view(*value)), out);
+    AppendText(arrow::util::base64_encode(BinaryView(array, row)), out);
     return;
   }
   // Unions and the like: the scalar's own text, never through PlainText, which would

@@ -1,6 +1,7 @@
 #include "client/backoff.h"
 
 #include <algorithm>
+#include <thread>
 
 #include "base/error.h"
 
@@ -28,5 +29,7 @@ bool Backoff::Next(const arrow::Status& failure, std::chrono::milliseconds* dela
   }
   return true;
 }
+
+void WaitBackoff(std::chrono::milliseconds delay) { std::this_thread::sleep_for(delay); }
 
 }  // namespace arrowport::client

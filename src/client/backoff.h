@@ -26,6 +26,9 @@ class Backoff {
   int attempts_ = 1;
 };
 
+/// Holds the calling thread for `delay`.
+void WaitBackoff(std::chrono::milliseconds delay);
+
 /// Runs `attempt` until it succeeds, fails for good, the attempts are used up, or
 /// `may_repeat` says no.
 template <typename Result>

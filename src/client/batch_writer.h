@@ -1,5 +1,6 @@
 // The Writer of the public interface: one upload in `batch` commit mode with a window of
-// unacknowledged batches, re-opened and replayed after a break.
+// unacknowledged batches. It ends with its connection; who gives a producer and sequences
+// can open the next one behind producer_last_sequence() and repeat from there.
 #pragma once
 
 #include <arrow/result.h>

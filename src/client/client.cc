@@ -1,7 +1,5 @@
 #include "arrowport/client.h"
 
-#include <thread>
-
 #include "base/error.h"
 #include "base/ids.h"
 #include "client/backoff.h"
@@ -16,8 +14,6 @@ namespace {
 
 using client::Connection;
 using client::Upload;
-
-void Sleep(std::chrono::milliseconds delay) { std::this_thread::sleep_for(delay); }
 
 /// Sends all of `reader`; OK means the server has it all, not that it is durable yet.
 arrow::Status WriteAll(arrow::RecordBatchReader& reader, Upload& upload) {
@@ -77,7 +73,8 @@ class FlightClientImpl : public Client {
                               const SendOptions& options) override {
     const client::UploadRequest request = RequestOf(stream, options);
     return client::WithRetries<arrow::Result<Receipt>>(
-        connection_->options().retry, Sleep, [](const arrow::Status&) { return true; },
+        connection_->options().retry, client::WaitBackoff,
+        [](const arrow::Status&) { return true; },
         [&]() -> arrow::Result<Receipt> {
           ARROW_ASSIGN_OR_RAISE(const auto reader, source());
           return SendOnce(connection_, request, *reader);
@@ -90,7 +87,7 @@ class FlightClientImpl : public Client {
     const client::UploadRequest request = RequestOf(stream, options);
     OnceReader once(std::move(reader));
     return client::WithRetries<arrow::Result<Receipt>>(
-        connection_->options().retry, Sleep,
+        connection_->options().retry, client::WaitBackoff,
         [&](const arrow::Status&) { return !once.was_read(); },
         [&] { return SendOnce(connection_, request, once); });
   }
@@ -104,7 +101,7 @@ class FlightClientImpl : public Client {
   arrow::Result<std::shared_ptr<arrow::RecordBatchReader>> Query(
       const std::string& sql, const QueryOptions& options) override {
     return client::WithRetries<arrow::Result<std::shared_ptr<arrow::RecordBatchReader>>>(
-        connection_->options().retry, Sleep,
+        connection_->options().retry, client::WaitBackoff,
         [](const arrow::Status& failure) {
           return CodeOf(failure) == ErrorCode::kOverloaded;
         },

@@ -26,9 +26,10 @@ std::string AuthorizationHeader(const ClientOptions& options) {
   return "Basic " + arrow::util::base64_encode(options.user + ":" + options.password);
 }
 
-Connection::Connection(ClientOptions options, std::string authorization)
-    : options_(std::move(options)),
-      authorization_(std::move(authorization)),
+Connection::Connection(const ServerAddress& address, ClientOptions options)
+    : url_(address.HttpUrl()),
+      options_(std::move(options)),
+      authorization_(AuthorizationHeader(options_)),
       trailers_(std::make_shared<ErrorTrailers>()) {}
 
 Connection::~Connection() {
@@ -37,8 +38,7 @@ Connection::~Connection() {
 
 arrow::Result<std::shared_ptr<Connection>> Connection::Open(const ServerAddress& address,
                                                             const ClientOptions& options) {
-  std::shared_ptr<Connection> connection(
-      new Connection(options, AuthorizationHeader(options)));
+  std::shared_ptr<Connection> connection(new Connection(address, options));
   ARROW_ASSIGN_OR_RAISE(const auto location,
                         flight::Location::Parse(address.FlightUri()));
   flight::FlightClientOptions flight_options = flight::FlightClientOptions::Defaults();
@@ -60,7 +60,10 @@ flight::FlightCallOptions Connection::CallOptions() const {
 }
 
 arrow::Status Connection::Translate(const arrow::Status& status) {
-  return FromFlight(status, *trailers_);
+  const arrow::Status translated = FromFlight(status, *trailers_);
+  const bool is_unreachable =
+      !translated.ok() && CodeOf(translated) == ErrorCode::kUnreachable;
+  return is_unreachable ? WithContext("no answer from " + url_, translated) : translated;
 }
 
 }  // namespace arrowport::client

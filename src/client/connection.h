@@ -28,8 +28,9 @@ class Connection {
   const ClientOptions& options() const { return options_; }
 
  private:
-  Connection(ClientOptions options, std::string authorization);
+  Connection(const ServerAddress& address, ClientOptions options);
 
+  const std::string url_;
   const ClientOptions options_;
   const std::string authorization_;
   const std::shared_ptr<ErrorTrailers> trailers_;

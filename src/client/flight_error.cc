@@ -47,14 +47,16 @@ ErrorCode CodeOfFlight(const arrow::Status& status) {
   return CodeOf(status);
 }
 
-/// The client library puts its own sentence before the server's message.
-std::string ServerMessage(const std::string& message) {
+/// The server's own text: the Flight library wraps it into sentences and debug contexts of
+/// its own. The one place that looks into a message, since nothing else keeps it apart.
+std::string ServerMessage(std::string text) {
   constexpr std::string_view kMark = "with message: ";
-  const size_t mark = message.find(kMark);
-  if (mark == std::string::npos) return message;
-  std::string text = message.substr(mark + kMark.size());
-  const size_t context = text.find(". Client context:");
-  if (context != std::string::npos) text.resize(context);
+  const size_t mark = text.find(kMark);
+  if (mark != std::string::npos) text.erase(0, mark + kMark.size());
+  for (const char* context : {". gRPC client debug context:", ". Client context:"}) {
+    const size_t start = text.find(context);
+    if (start != std::string::npos) text.resize(start);
+  }
   return text;
 }
 

@@ -13,7 +13,7 @@ constexpr int64_t kMiB = int64_t{1} << 20;
 constexpr int64_t kGiB = int64_t{1} << 30;
 constexpr int64_t kIntMax = std::numeric_limits<int>::max();
 
-std::vector<Setting> StorageSettings() {
+std::vector<Setting> ListenSettings() {
   return {
       {.key = "api.host",
        .default_text = "127.0.0.1",
@@ -53,6 +53,11 @@ std::vector<Setting> StorageSettings() {
        .allowed = {"duckdb", "ducklake", "delta"},
        .reload = Reload::kLive,
        .flag = "--storage-backend"},
+  };
+}
+
+std::vector<Setting> DuckDbSettings() {
+  return {
       {.key = "duckdb.path",
        .type = Type::kPath,
        .default_text = "arrowport.duckdb",
@@ -94,6 +99,11 @@ std::vector<Setting> StorageSettings() {
        .doc = "Extensions to load. Names of built-in abilities (parquet, json, icu, arrow) "
               "are accepted and do nothing.",
        .apply = Assign<&Settings::duckdb_extensions>},
+  };
+}
+
+std::vector<Setting> LakeSettings() {
+  return {
       {.key = "ducklake.catalog",
        .type = Type::kText,
        .default_text = "./lake.ducklake",
@@ -133,6 +143,11 @@ std::vector<Setting> StorageSettings() {
        .apply = Assign<&Settings::delta_config, &DeltaConfig::maintenance>,
        .allowed = {"off", "auto"},
        .reload = Reload::kLive},
+  };
+}
+
+std::vector<Setting> LandingSettings() {
+  return {
       {.key = "compression.algorithm",
        .default_text = "zstd",
        .doc = "Codec of the Arrow data the server itself writes. `compression: zstd:3` sets "
@@ -172,7 +187,7 @@ std::vector<Setting> StorageSettings() {
   };
 }
 
-std::vector<Setting> LimitSettings() {
+std::vector<Setting> MemoryLimits() {
   return {
       {.key = "idempotency.window_hours",
        .type = Type::kInteger,
@@ -214,6 +229,11 @@ std::vector<Setting> LimitSettings() {
        .minimum = 1024,
        .default_bytes_max = 2 * kGiB,
        .reload = Reload::kLive},
+  };
+}
+
+std::vector<Setting> ShapeLimits() {
+  return {
       {.key = "limits.columns_max",
        .type = Type::kInteger,
        .default_text = "5000",
@@ -246,6 +266,11 @@ std::vector<Setting> LimitSettings() {
        .minimum = 1,
        .maximum = 255,
        .reload = Reload::kLive},
+  };
+}
+
+std::vector<Setting> ConnectionLimits() {
+  return {
       {.key = "limits.connections_max",
        .type = Type::kInteger,
        .default_text = "10000",
@@ -304,6 +329,11 @@ std::vector<Setting> LimitSettings() {
        .apply = Assign<&Settings::limits, &Limits::write_stall_timeout>,
        .minimum = 1,
        .reload = Reload::kLive},
+  };
+}
+
+std::vector<Setting> QueryLimits() {
+  return {
       {.key = "limits.query_timeout",
        .type = Type::kDuration,
        .doc = "Longest run of one statement.",
@@ -338,8 +368,11 @@ std::vector<Setting> LimitSettings() {
 }  // namespace
 
 std::vector<Setting> ServerSettings() {
-  std::vector<Setting> table = StorageSettings();
-  for (Setting& setting : LimitSettings()) table.push_back(std::move(setting));
+  std::vector<Setting> table;
+  for (auto part : {ListenSettings(), DuckDbSettings(), LakeSettings(), LandingSettings(),
+                    MemoryLimits(), ShapeLimits(), ConnectionLimits(), QueryLimits()}) {
+    for (Setting& setting : part) table.push_back(std::move(setting));
+  }
   return table;
 }
 

@@ -124,8 +124,13 @@ std::vector<DeltaOption> DeltaOptions() {
   };
 }
 
-std::vector<Setting> StreamTable() {
-  std::vector<Setting> table = {
+std::vector<Setting> Live(std::vector<Setting> table) {
+  for (Setting& setting : table) setting.reload = Reload::kLive;
+  return table;
+}
+
+std::vector<Setting> OwnStreamSettings() {
+  return {
       {.key = "streams.<name>.target_table",
        .default_note = "the stream's name",
        .doc = "Table the stream lands in; one dot splits schema and table.",
@@ -171,6 +176,10 @@ std::vector<Setting> StreamTable() {
        .apply = AssignStream,
        .allowed = {"append", "overwrite"}},
   };
+}
+
+std::vector<Setting> StreamTable() {
+  std::vector<Setting> table = OwnStreamSettings();
   const std::vector<DeltaOption> options = DeltaOptions();
   for (const DeltaOption& option : options) {
     table.push_back({.key = option.stream_key,
@@ -200,14 +209,13 @@ std::vector<Setting> StreamTable() {
                    .doc = "A file, folder, glob or s3:// of Parquet or Arrow files, shown as "
                           "a view of that name. --parquet-path is datasets.dataset.",
                    .apply = AssignDataset});
-  for (Setting& setting : table) setting.reload = Reload::kLive;
-  return table;
+  return Live(std::move(table));
 }
 
-std::vector<Setting> AuthTable() {
+std::vector<Setting> UserTable() {
   const std::vector<std::string_view> roles = {"admin", "writer", "reader"};
   const std::vector<std::string_view> abilities = {"read", "write"};
-  std::vector<Setting> table = {
+  return Live({
       {.key = "auth.users.<name>.password_hash",
        .doc = "scrypt or bcrypt hash; `arrowport user hash` makes one.",
        .apply = AssignUser<&User::password_hash>,
@@ -245,6 +253,11 @@ std::vector<Setting> AuthTable() {
        .doc = "What the grant allows.",
        .apply = AssignTokenGrant<&Grant::abilities>,
        .allowed = abilities},
+  });
+}
+
+std::vector<Setting> SessionTable() {
+  return Live({
       {.key = "auth.session_ttl",
        .type = Type::kDuration,
        .default_text = "12h",
@@ -277,6 +290,11 @@ std::vector<Setting> AuthTable() {
        .default_text = "role",
        .doc = "Claim that holds the role.",
        .apply = AssignJwt<&Jwt::role_claim>},
+  });
+}
+
+std::vector<Setting> TlsAndLogTable() {
+  return Live({
       {.key = "tls.cert",
        .type = Type::kPath,
        .doc = "PEM certificate chain; with tls.key it turns TLS on. The files are watched.",
@@ -302,9 +320,7 @@ std::vector<Setting> AuthTable() {
        .doc = "auto is pretty on a terminal, JSON otherwise.",
        .apply = Assign<&Settings::log, &LogSettings::format>,
        .allowed = {"auto", "pretty", "json"}},
-  };
-  for (Setting& setting : table) setting.reload = Reload::kLive;
-  return table;
+  });
 }
 
 std::vector<Setting> RoleTable() {
@@ -474,8 +490,8 @@ std::vector<Setting> FlagTable() {
 
 std::vector<Setting> NamedSettings() {
   std::vector<Setting> all;
-  for (auto part : {StreamTable(), RoleTable(), AuthTable(), PlaceTable(), ZerobusTable(),
-                    FlagTable()}) {
+  for (auto part : {StreamTable(), RoleTable(), UserTable(), SessionTable(), TlsAndLogTable(),
+                    PlaceTable(), ZerobusTable(), FlagTable()}) {
     for (Setting& setting : part) all.push_back(std::move(setting));
   }
   return all;
