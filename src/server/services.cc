@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "query/service_options.h"
 #include "server/landing_metrics.h"
 
 namespace arrowport::server {
