@@ -181,7 +181,7 @@ TEST(LimitsTest, ThousandOpenCallsHoldNoThreadAndLittleMemory) {
   for (int i = 0; i < 1000; ++i) {
     int32_t id = client.Begin(kHold);
     // A prefix that announces much and brings little.
-    client.SendData(id, std::string("\0\x0f\0\0\0", 5) + std::string(100, 'x'), false);
+    client.SendData(id, std::string("\0\0\x0f\0\0", 5) + std::string(100, 'x'), false);
   }
   ASSERT_TRUE(Eventually([&] {
     client.Pump(1);

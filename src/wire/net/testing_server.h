@@ -145,6 +145,7 @@ class TestHandler : public CallHandler {
     ResponseHead head;
     head.status = status;
     head.headers.emplace_back("content-type", "text/plain");
+    head.content_length = text.size();
     call_->SendHead(std::move(head));
     call_->Write({arrow::Buffer::FromString(std::move(text))});
     call_->Finish({});
