@@ -361,7 +361,7 @@ void BatchUpload::UnitFailed(const arrow::Status& status) {
   if (std::exchange(unit_.claimed, false)) {
     index().Resolve(ClaimFor(unit_), std::nullopt);
   }
-  const bool conflict = CodeOf(status) == ErrorCode::kCommitConflict;
+  const bool conflict = TableHasChanged(status);
   const bool several = unit_.messages.size() > 1;
   bool again = false;
   {

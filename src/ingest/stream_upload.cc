@@ -490,7 +490,7 @@ void StreamUpload::OnCommitted(const sink::WriteUnit& unit, sink::WriteOutcome o
     Complete(std::move(outcome.version), RowCount(unit.batches));
   } else {
     bool again = false;
-    if (CodeOf(outcome.status) == ErrorCode::kCommitConflict) {
+    if (TableHasChanged(outcome.status)) {
       MutexLock lock(mutex_);
       again = fate_ != Fate::kOver && !std::exchange(retried_, true);
       if (again) {
@@ -513,7 +513,7 @@ void StreamUpload::Begin() {
     has_bulk_ = true;
     return;
   }
-  if (CodeOf(bulk.status()) == ErrorCode::kCommitConflict) {
+  if (TableHasChanged(bulk.status())) {
     MutexLock lock(mutex_);
     if (!std::exchange(retried_, true)) {
       change_ = true;
@@ -555,8 +555,8 @@ void StreamUpload::AppendFailed(const arrow::Status& status, Piece piece) {
   {
     MutexLock lock(mutex_);
     appending_ = 0;
-    again = CodeOf(status) == ErrorCode::kCommitConflict && appended_rows_ == 0 &&
-            fate_ == Fate::kLand && !std::exchange(retried_, true);
+    again = TableHasChanged(status) && appended_rows_ == 0 && fate_ == Fate::kLand &&
+            !std::exchange(retried_, true);
     if (again) {
       change_ = true;
       has_bulk_ = false;

@@ -77,4 +77,10 @@ int64_t BytesOf(const arrow::RecordBatch& batch) {
   return referenced.ok() ? *referenced : arrow::util::TotalBufferSize(batch);
 }
 
+bool TableHasChanged(const arrow::Status& status) {
+  if (status.ok()) return false;
+  const ErrorCode code = CodeOf(status);
+  return code == ErrorCode::kCommitConflict || code == ErrorCode::kTableNotFound;
+}
+
 }  // namespace arrowport::ingest

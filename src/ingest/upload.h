@@ -56,6 +56,9 @@ class Upload : public Session, public std::enable_shared_from_this<Upload> {
 /// Bytes of the buffers that `batch` refers to.
 int64_t BytesOf(const arrow::RecordBatch& batch);
 
+/// The write met another table than it was planned for, or none: worth planning again.
+bool TableHasChanged(const arrow::Status& status);
+
 std::shared_ptr<Upload> NewStreamUpload(UploadContext context,
                                         std::shared_ptr<SessionObserver> observer);
 std::shared_ptr<Upload> NewBatchUpload(UploadContext context,
