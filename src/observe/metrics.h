@@ -1,5 +1,5 @@
-// Metrics of the process: counters, gauges and histograms with labels, and their text form
-// for Prometheus. Format: "Prometheus text exposition format", version 0.0.4.
+// Metrics of the process: counters, gauges and histograms with labels, and their text
+// form for Prometheus. Format: "Prometheus text exposition format", version 0.0.4.
 //
 // Every metric is declared once, in kMetrics (metrics.cc); nothing else can be counted.
 // Names are a stable contract with users' dashboards.
@@ -131,10 +131,10 @@ class Registry {
 
   using Callback = std::function<std::vector<Sample>()>;
 
-  /// Reports what `callback` says, at scrape time, until the returned handle goes; no call
-  /// is running once the handle is gone. `callback` runs on the scraping thread, must not
-  /// block for long and must not use this registry.
-  /// REQUIRES: a gauge or counter metric.
+  /// Reports what `callback` says, at scrape time, until the returned handle goes; no
+  /// call is running once the handle is gone. `callback` runs on the scraping thread,
+  /// must not block for long and must not use this registry. REQUIRES: a gauge or counter
+  /// metric.
   [[nodiscard]] std::shared_ptr<void> AddCallback(Metric metric, Callback callback);
 
   /// Everything, in the text format. Metrics without a series are left out.

@@ -33,8 +33,9 @@ TEST(Metrics, ExposesEachKind) {
   commit.Observe(0.002);
   commit.Observe(1000);
   std::string text = registry.Expose();
-  EXPECT_THAT(text, HasSubstr("# TYPE arrowport_requests_total counter\n"
-                              "arrowport_requests_total{route=\"/query\",code=\"200\"} 3\n"));
+  EXPECT_THAT(text,
+              HasSubstr("# TYPE arrowport_requests_total counter\n"
+                        "arrowport_requests_total{route=\"/query\",code=\"200\"} 3\n"));
   EXPECT_THAT(text, HasSubstr("\narrowport_wal_bytes 12.5\n"));
   EXPECT_THAT(text, HasSubstr("arrowport_commit_seconds_bucket{le=\"0.001\"} 0\n"));
   EXPECT_THAT(text, HasSubstr("arrowport_commit_seconds_bucket{le=\"0.0025\"} 1\n"));
@@ -65,8 +66,8 @@ TEST(Metrics, StreamsBeyondTheCapAreCountedTogether) {
 
 TEST(Metrics, CallbackReportsUntilItsHandleGoes) {
   Registry registry;
-  auto handle = registry.AddCallback(
-      Metric::kMemoryBytes, [] { return std::vector<Sample>{{{"pool"}, 7}}; });
+  auto handle = registry.AddCallback(Metric::kMemoryBytes,
+                                     [] { return std::vector<Sample>{{{"pool"}, 7}}; });
   EXPECT_THAT(registry.Expose(), HasSubstr("arrowport_memory_bytes{area=\"pool\"} 7\n"));
   handle.reset();
   EXPECT_THAT(registry.Expose(), Not(HasSubstr("arrowport_memory_bytes{")));
