@@ -576,7 +576,8 @@ TEST_F(HttpRouterTest, SlowReadersPauseTheQueryAndMissNothing) {
     EXPECT_TRUE(slow.finished);
     EXPECT_EQ(slow.body.size(), fast.body.size()) << format;
     EXPECT_EQ(slow.body, fast.body) << format;
-    EXPECT_GT(query_->pauses, 0) << format;
+    // A Parquet row group comes out whole, here at the end only.
+    EXPECT_EQ(query_->pauses > 0, format != "parquet") << format;
     EXPECT_LE(write_bytes_max_, 4096 + (1 << 20)) << format;
   }
 }
