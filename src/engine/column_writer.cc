@@ -456,6 +456,19 @@ std::shared_ptr<arrow::Buffer> ValidityWriter::Finish() {
   return out;
 }
 
+// The cast of VARIANT to JSON writes the text null where the value is missing.
+static void KeepNulls(Vector& from, int64_t rows, Vector* to) {
+  if (from.GetType().id() != LogicalTypeId::VARIANT) return;
+  UnifiedVectorFormat format;
+  from.ToUnifiedFormat(static_cast<duckdb::idx_t>(rows), format);
+  to->Flatten(static_cast<duckdb::idx_t>(rows));
+  for (int64_t row = 0; row < rows; ++row) {
+    if (!format.validity.RowIsValid(format.sel->get_index(row))) {
+      duckdb::FlatVector::SetNull(*to, row, true);
+    }
+  }
+}
+
 ColumnWriter::ColumnWriter(duckdb::ClientContext& context, const duckdb::LogicalType& type,
                            std::shared_ptr<arrow::Field> field)
     : context_(context),
@@ -469,6 +482,7 @@ void ColumnWriter::SetVector(Vector& vector, int64_t rows) {
   casted_ = std::make_unique<Vector>(output_type_, capacity);
   duckdb::VectorOperations::Cast(context_, vector, *casted_,
                                  static_cast<duckdb::idx_t>(rows));
+  KeepNulls(vector, rows, casted_.get());
   OnVector(*casted_, rows);
 }
 

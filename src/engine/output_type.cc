@@ -19,6 +19,42 @@ duckdb::child_list_t<LogicalType> OutputChildren(
   return out;
 }
 
+// DuckDB names the items of lists "l" and "": Arrow's readers expect "item".
+std::shared_ptr<arrow::Field> WithItemNames(const std::shared_ptr<arrow::Field>& field);
+
+arrow::FieldVector WithItemNames(const arrow::FieldVector& fields) {
+  arrow::FieldVector out;
+  for (const auto& field : fields) out.push_back(WithItemNames(field));
+  return out;
+}
+
+std::shared_ptr<arrow::Field> WithItemNames(const std::shared_ptr<arrow::Field>& field) {
+  const arrow::DataType& type = *field->type();
+  switch (type.id()) {
+    case arrow::Type::LIST:
+      return field->WithType(
+          arrow::list(WithItemNames(type.field(0))->WithName("item")));
+    case arrow::Type::FIXED_SIZE_LIST: {
+      const auto& list = static_cast<const arrow::FixedSizeListType&>(type);
+      return field->WithType(arrow::fixed_size_list(
+          WithItemNames(type.field(0))->WithName("item"), list.list_size()));
+    }
+    case arrow::Type::STRUCT:
+      return field->WithType(arrow::struct_(WithItemNames(type.fields())));
+    case arrow::Type::SPARSE_UNION:
+      return field->WithType(arrow::sparse_union(
+          WithItemNames(type.fields()),
+          static_cast<const arrow::UnionType&>(type).type_codes()));
+    case arrow::Type::MAP: {
+      const auto& map = static_cast<const arrow::MapType&>(type);
+      return field->WithType(std::make_shared<arrow::MapType>(
+          WithItemNames(map.key_field()), WithItemNames(map.item_field())));
+    }
+    default:
+      return field;
+  }
+}
+
 }  // namespace
 
 LogicalType OutputType(const LogicalType& type) {
@@ -30,6 +66,8 @@ LogicalType OutputType(const LogicalType& type) {
     case LogicalTypeId::CHAR:
     case LogicalTypeId::VARCHAR:
       return LogicalType::VARCHAR;
+    case LogicalTypeId::UNKNOWN:  // a placeholder whose type the planner cannot tell
+      return LogicalType::SQLNULL;
     case LogicalTypeId::VARIANT:
       return LogicalType::JSON();
     case LogicalTypeId::HUGEINT:
@@ -92,7 +130,8 @@ arrow::Result<std::shared_ptr<arrow::Schema>> OutputSchema(
     if (c_schema.release != nullptr) c_schema.release(&c_schema);
     return status;
   }
-  return arrow::ImportSchema(&c_schema);
+  ARROW_ASSIGN_OR_RAISE(auto schema, arrow::ImportSchema(&c_schema));
+  return arrow::schema(WithItemNames(schema->fields()), schema->metadata());
 }
 
 }  // namespace arrowport::engine

@@ -129,6 +129,37 @@ arrow::Result<std::vector<std::string>> Statement::TableNames(
   });
 }
 
+// With a placeholder of unknown type DuckDB plans nothing at all: ask it again with NULL
+// for each of them.
+arrow::Result<std::shared_ptr<arrow::Schema>> Statement::DescribeUnbound(
+    Connection& connection) const {
+  auto& duck = connection.duckdb();
+  auto statements = duck.ExtractStatements("DESCRIBE " + sql_);
+  if (statements.size() != 1) {
+    return Error(ErrorCode::kBadQuery, "the statement cannot be described");
+  }
+  duckdb::case_insensitive_map_t<duckdb::BoundParameterData> values;
+  for (const auto& [name, index] : statements[0]->named_param_map) {
+    values.emplace(name, duckdb::BoundParameterData(duckdb::Value()));
+  }
+  auto pending = duck.PendingQuery(std::move(statements[0]), values, false);
+  if (pending->HasError()) return TranslateError(pending->GetErrorObject());
+  auto result = pending->Execute();
+  if (result->HasError()) return TranslateError(result->GetErrorObject());
+  duckdb::vector<std::string> names;
+  duckdb::vector<duckdb::LogicalType> types;
+  while (auto chunk = result->Fetch()) {
+    if (chunk->size() == 0) break;
+    for (duckdb::idx_t row = 0; row < chunk->size(); ++row) {
+      names.push_back(chunk->GetValue(0, row).ToString());
+      const std::string type = chunk->GetValue(1, row).ToString();
+      types.push_back(type == "\"NULL\"" ? duckdb::LogicalType::SQLNULL
+                                         : duck.context->ParseLogicalType(type));
+    }
+  }
+  return OutputSchema(*duck.context, types, names);
+}
+
 arrow::Result<StatementShape> Statement::Describe(Connection& connection) const {
   return Catching([&]() -> arrow::Result<StatementShape> {
     StatementShape shape;
@@ -144,7 +175,10 @@ arrow::Result<StatementShape> Statement::Describe(Connection& connection) const 
     shape.has_rows = prepared->GetStatementProperties().return_type ==
                      duckdb::StatementReturnType::QUERY_RESULT;
     auto& context = *connection.duckdb().context;
-    if (shape.has_rows) {
+    const bool all_bound = prepared->GetStatementProperties().bound_all_parameters;
+    if (shape.has_rows && !all_bound && effect_ == StatementEffect::kRead) {
+      ARROW_ASSIGN_OR_RAISE(shape.schema, DescribeUnbound(connection));
+    } else if (shape.has_rows) {
       ARROW_ASSIGN_OR_RAISE(
           shape.schema, OutputSchema(context, prepared->GetTypes(), prepared->GetNames()));
     }

@@ -62,6 +62,9 @@ class Statement {
  private:
   friend class ResultStream;
   struct Parts;
+  arrow::Result<std::shared_ptr<arrow::Schema>> DescribeUnbound(
+      Connection& connection) const;
+
   Statement(std::string sql, std::unique_ptr<Parts> parts);
 
   const std::string sql_;

@@ -1,7 +1,6 @@
 #include "query/datasets.h"
 
 #include <arrow/array/array_binary.h>
-#include <arrow/util/string.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -191,7 +190,9 @@ void Datasets::MakeView(engine::Connection& connection, const std::string& name,
     (void)connection.Run("DROP VIEW IF EXISTS " + ViewName(name));
     views_.erase(found);
   }
-  failures_.emplace(key, std::move(status));
+  // Behind the first line DuckDB points into the text of our own statement.
+  const std::string message = status.message();
+  failures_.emplace(key, MakeError(CodeOf(status), message.substr(0, message.find('\n'))));
 }
 
 arrow::Result<std::vector<std::string>> Datasets::ListFiles(engine::Connection& connection,

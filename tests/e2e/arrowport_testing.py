@@ -6,16 +6,16 @@ its ports and the files it leaves behind.
 
 import base64
 import contextlib
+import ctypes
 import http.client
 import io
 import json
 import os
-import re
+import resource
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.parse
@@ -98,6 +98,15 @@ class Reply:
         return pa.ipc.open_stream(self.body).read_all()
 
 
+MEMORY_BYTES_MAX = 12 << 30
+
+
+def child_of_test():
+    """Runs in the new process: it dies with the test, and a runaway one cannot take the machine."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
+
+
 class Server:
     """One `arrowport serve` on free ports with its storage in `folder`.
 
@@ -150,7 +159,8 @@ class Server:
             environment["ARROWPORT_TEST_FAULTS"] = self.faults
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command(), cwd=self.folder, env=environment,
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            preexec_fn=child_of_test)
         self.spawned_at = time.monotonic()
         return self
 

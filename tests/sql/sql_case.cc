@@ -68,6 +68,15 @@ std::string Value(const arrow::Scalar& scalar) {
     }
     case arrow::Type::STRING:
       return Escaped(static_cast<const arrow::StringScalar&>(scalar).view());
+    case arrow::Type::BINARY: {
+      std::string out = "0x";
+      for (unsigned char c : static_cast<const arrow::BinaryScalar&>(scalar).view()) {
+        char code[4];
+        std::snprintf(code, sizeof(code), "%02x", c);
+        out += code;
+      }
+      return out;
+    }
     default:
       return scalar.ToString();
   }

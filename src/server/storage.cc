@@ -1,0 +1,56 @@
+#include "server/storage.h"
+
+#include <filesystem>
+#include <set>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace arrowport::server {
+namespace {
+
+// Abilities that other servers load as extensions and this build carries.
+constexpr std::string_view kBuiltIn[] = {"parquet", "json", "icu", "arrow", "core_functions"};
+
+bool IsBuiltIn(std::string_view name) {
+  for (std::string_view built_in : kBuiltIn) {
+    if (name == built_in) return true;
+  }
+  return false;
+}
+
+// Shipped beside the program; INSTALL would need a network.
+arrow::Result<std::string> ExtensionPath(const std::string& name) {
+  std::error_code failure;
+  auto program = std::filesystem::read_symlink("/proc/self/exe", failure).parent_path();
+  std::string file = name + ".duckdb_extension";
+  for (const auto& folder : {program / "extensions", program / "../lib/arrowport/extensions"}) {
+    if (std::filesystem::exists(folder / file, failure)) return (folder / file).string();
+  }
+  return Error(ErrorCode::kBadConfig, "duckdb_extensions: no file ", file, " in ",
+               (program / "extensions").string(), " and it is not built in");
+}
+
+}  // namespace
+
+arrow::Result<Storage> OpenStorage(const config::Settings& settings) {
+  engine::DatabaseOptions options;
+  options.path = settings.duckdb.path;
+  options.memory_limit_bytes = settings.duckdb.memory_limit_bytes;
+  options.threads = settings.duckdb.threads;
+  for (const std::string& name : settings.duckdb_extensions) {
+    if (IsBuiltIn(name)) continue;
+    ARROW_ASSIGN_OR_RAISE(std::string path, ExtensionPath(name));
+    options.extension_paths.push_back(std::move(path));
+  }
+  Storage storage;
+  ARROW_ASSIGN_OR_RAISE(storage.database, engine::Database::Open(std::move(options)));
+  sink::DuckDbSinkOptions sink_options;
+  sink_options.checkpoint_wal_bytes = settings.duckdb.checkpoint_wal_bytes;
+  sink_options.wal_bytes_max = settings.duckdb.wal_bytes_max;
+  ARROW_ASSIGN_OR_RAISE(storage.sink, sink::DuckDbSink::Make(storage.database, sink_options));
+  return storage;
+}
+
+}  // namespace arrowport::server

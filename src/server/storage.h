@@ -1,0 +1,22 @@
+// The landing side's storage from settings: the database and the sink over it.
+#pragma once
+
+#include <memory>
+
+#include <arrow/result.h>
+
+#include "config/settings.h"
+#include "engine/database.h"
+#include "sink/duckdb/duckdb_sink.h"
+
+namespace arrowport::server {
+
+struct Storage {
+  std::shared_ptr<engine::Database> database;
+  std::shared_ptr<sink::DuckDbSink> sink;
+};
+
+/// Errors: kStorageUnavailable, kStorageCorrupt, kNoSpace, kBadConfig (an extension).
+arrow::Result<Storage> OpenStorage(const config::Settings& settings);
+
+}  // namespace arrowport::server

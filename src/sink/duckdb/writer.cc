@@ -1,0 +1,118 @@
+#include "sink/duckdb/writer.h"
+
+#include <duckdb.hpp>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "engine/error.h"
+
+namespace arrowport::sink {
+namespace {
+
+constexpr size_t kPlansMax = 64;
+
+const Column* FindColumn(const Table& table, const std::string& name) {
+  for (const Column& column : table.columns) {
+    if (column.name == name) return &column;
+  }
+  return nullptr;
+}
+
+// DuckDB would cast what it is given, losing what it likes: types must be exact here.
+arrow::Status CheckSchema(const Table& table, const arrow::Schema& schema) {
+  if (schema.num_fields() == 0) {
+    return Error(ErrorCode::kSchemaMismatch, "a batch without columns for table ",
+                 table.name.ToString());
+  }
+  for (const auto& field : schema.fields()) {
+    const Column* column = FindColumn(table, field->name());
+    if (column == nullptr) {
+      return Error(ErrorCode::kSchemaMismatch, "the table has no such column: ",
+                   field->name());
+    }
+    if (!column->type->Equals(*field->type())) {
+      return Error(ErrorCode::kSchemaMismatch, "column ", field->name(), " needs ",
+                   column->type->ToString(), " but the batch carries ",
+                   field->type()->ToString());
+    }
+  }
+  return {};
+}
+
+// A statement of ours that was planned is not a bad query: a value was refused.
+arrow::Status AsInsertError(const arrow::Status& status) {
+  if (status.ok() || CodeOf(status) != ErrorCode::kBadQuery) return status;
+  return WithCode(ErrorCode::kSchemaMismatch, status);
+}
+
+}  // namespace
+
+Writer::Writer(engine::Database& database, std::unique_ptr<engine::Connection> connection)
+    : database_(database), connection_(std::move(connection)) {}
+
+arrow::Result<std::unique_ptr<Writer>> Writer::Make(engine::Database& database) {
+  ARROW_ASSIGN_OR_RAISE(auto connection, database.Connect());
+  return std::unique_ptr<Writer>(new Writer(database, std::move(connection)));
+}
+
+arrow::Status Writer::Begin() { return connection_->Run("BEGIN TRANSACTION"); }
+
+void Writer::Rollback() {
+  const bool open = connection_->duckdb().HasActiveTransaction();
+  if (!open) return;
+  arrow::Status status = connection_->Run("ROLLBACK");
+  if (!status.ok()) LogDebug("rollback failed", {{"error", status.message()}});
+}
+
+CommitResult Writer::Commit(arrow::Status* status) {
+  *status = {};
+  try {
+    auto result = connection_->duckdb().Query("COMMIT");
+    if (!result->HasError()) return CommitResult::kCommitted;
+    const duckdb::ErrorData& error = result->GetErrorObject();
+    if (engine::IsCommitSucceededCheckpointFailed(error)) {
+      *status = engine::TranslateError(error);
+      return CommitResult::kCommittedCheckpointFailed;
+    }
+    *status = engine::TranslateError(error);
+  } catch (const std::exception& exception) {
+    *status = engine::TranslateException(exception);
+  }
+  return database_.invalidated() ? CommitResult::kUnknown : CommitResult::kRolledBack;
+}
+
+arrow::Result<engine::ArrowInsert*> Writer::PlanFor(const Table& table,
+                                                    const arrow::Schema& schema,
+                                                    int64_t rows) {
+  const auto shape = rows >= engine::kRowGroupRows ? engine::InsertPlan::kRowGroups
+                                                   : engine::InsertPlan::kRows;
+  PlanKey key{table.name, table.generation, schema.field_names(), shape};
+  auto found = plans_.find(key);
+  if (found != plans_.end()) return found->second.get();
+  if (plans_.size() >= kPlansMax) plans_.clear();
+  ARROW_ASSIGN_OR_RAISE(
+      auto plan, engine::ArrowInsert::Prepare(
+                     *connection_,
+                     {database_.catalog(), table.name, arrow::schema(schema.fields())},
+                     shape));
+  return plans_.emplace(std::move(key), std::move(plan)).first->second.get();
+}
+
+arrow::Status Writer::Insert(
+    const Table& table, const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {
+  if (batches.empty()) return {};
+  int64_t rows = 0;
+  const arrow::Schema* checked = nullptr;
+  for (const auto& batch : batches) {
+    rows += batch->num_rows();
+    if (batch->schema().get() == checked) continue;
+    ARROW_RETURN_NOT_OK(CheckSchema(table, *batch->schema()));
+    checked = batch->schema().get();
+  }
+  if (rows == 0) return {};
+  ARROW_ASSIGN_OR_RAISE(engine::ArrowInsert * plan,
+                        PlanFor(table, *batches.front()->schema(), rows));
+  return AsInsertError(plan->Run(batches));
+}
+
+}  // namespace arrowport::sink
