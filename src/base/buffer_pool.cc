@@ -63,7 +63,7 @@ BufferPool::~BufferPool() {
 }
 
 arrow::Result<std::shared_ptr<arrow::Buffer>> BufferPool::Allocate(int64_t size) {
-  if (size < 0 || size > (int64_t{1} << 40)) {
+  if (size < 0 || size > kBufferBytesMax) {
     return Error(ErrorCode::kTooLarge, "buffer size out of range: ", size);
   }
   int size_class = ClassFor(size);

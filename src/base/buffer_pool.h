@@ -36,7 +36,8 @@ class BufferPool : public std::enable_shared_from_this<BufferPool> {
 
  private:
   class PooledBuffer;
-  static constexpr int kClasses = 64;
+  static constexpr int64_t kBufferBytesMax = int64_t{1} << 40;
+  static constexpr int kClasses = 4 * (40 - 12) + 1;  ///< 4 KiB to kBufferBytesMax
 
   BufferPool(int64_t idle_bytes_max, std::shared_ptr<ByteBudget> budget);
   void Return(uint8_t* block, int size_class);

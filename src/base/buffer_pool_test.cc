@@ -35,6 +35,17 @@ TEST(BufferPool, EverySizeFitsItsBlock) {
   EXPECT_EQ(pool->idle_bytes(), 0);
 }
 
+TEST(BufferPool, LargestBlocksHaveAClass) {
+  auto pool = BufferPool::Make(0, nullptr);
+  for (int64_t size : {int64_t{251} << 20, (int64_t{256} << 20) + 1, int64_t{3} << 30}) {
+    auto buffer = pool->Allocate(size);
+    // A machine may refuse; it must not crash.
+    if (!buffer.ok()) continue;
+    (*buffer)->mutable_data()[size - 1] = 1;
+  }
+  (void)pool->Allocate(int64_t{1} << 40);
+}
+
 TEST(BufferPool, OutlivesItsOwner) {
   auto pool = BufferPool::Make(1 << 20, nullptr);
   auto buffer = pool->Allocate(10).ValueOrDie();

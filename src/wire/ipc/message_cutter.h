@@ -36,6 +36,10 @@ class MessageCutter {
   /// No message is half taken.
   bool between_messages() const { return state_ == State::kMarker && filled_ == 0; }
   int64_t messages() const { return messages_; }
+  /// Bytes to come for which memory is allocated already.
+  int64_t expected_bytes() const {
+    return state_ == State::kMetadata || state_ == State::kBody ? wanted_ - filled_ : 0;
+  }
 
  private:
   enum class State { kMarker, kLength, kMetadata, kBody, kEnded };

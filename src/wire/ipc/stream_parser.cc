@@ -40,4 +40,6 @@ arrow::Status StreamParser::End(std::vector<net::Message>* out) {
                cutter.messages() - 1);
 }
 
+int64_t StreamParser::expected_bytes() const { return impl_->cutter.expected_bytes(); }
+
 }  // namespace arrowport::wire::ipc

@@ -36,6 +36,7 @@ class StreamParser : public net::BodyParser {
                         std::vector<net::Message>* out) override;
   /// Errors: kIncompleteStream.
   arrow::Status End(std::vector<net::Message>* out) override;
+  int64_t expected_bytes() const override;
 
  private:
   struct Impl;

@@ -1,172 +1,22 @@
 #include "wire/net/http1_session.h"
 
 #include <algorithm>
-#include <array>
-#include <boost/beast/http/parser.hpp>
-#include <deque>
 #include <utility>
 
 #include "base/error.h"
-#include "wire/net/http1_head.h"
-#include "wire/net/io_thread.h"
-#include "wire/net/refusal.h"
-#include "wire/net/waits.h"
+#include "wire/net/http1_state.h"
 
 namespace arrowport::wire::net {
 namespace {
 
 namespace http = boost::beast::http;
 
-constexpr size_t kHeadReadBytes = 16 * 1024;
 constexpr size_t kChunkHeadBytesMax = 16 * 1024;
-constexpr size_t kChunkBytes = 1 << 20;
 // A peer that ends its sending side after a whole request may still read; one that shows
 // no other sign of life for this long while nothing was sent to it is taken for gone.
 constexpr std::chrono::seconds kHalfClosedGrace{5};
 
-/// Takes body bytes out of the parser as they lie in the receive buffer.
-class BodySink {
- public:
-  virtual ~BodySink() = default;
-  /// False stops the parser.
-  virtual bool OnBody(std::span<const uint8_t> bytes) = 0;
-};
-
-struct SpanBody {
-  using value_type = BodySink*;
-  class reader {
-   public:
-    template <bool is_request, class Fields>
-    reader(http::header<is_request, Fields>&, value_type& sink) : sink_(sink) {}
-    void init(const boost::optional<std::uint64_t>&, boost::system::error_code& error) {
-      error = {};
-    }
-    template <class Buffers>
-    size_t put(const Buffers& buffers, boost::system::error_code& error) {
-      error = {};
-      size_t total = 0;
-      for (auto it = boost::asio::buffer_sequence_begin(buffers);
-           it != boost::asio::buffer_sequence_end(buffers); ++it) {
-        boost::asio::const_buffer piece(*it);
-        total += piece.size();
-        if (!sink_->OnBody({static_cast<const uint8_t*>(piece.data()), piece.size()})) {
-          error = http::error::unexpected_body;
-          return total;
-        }
-      }
-      return total;
-    }
-    void finish(boost::system::error_code& error) { error = {}; }
-
-   private:
-    BodySink* sink_;
-  };
-};
-
-using Parser = http::request_parser<SpanBody>;
-
-class Http1Session final : public Session, private BodySink {
- public:
-  explicit Http1Session(Connection* connection)
-      : connection_(connection),
-        thread_(connection->thread()),
-        context_(thread_->context()),
-        slot_(context_),
-        budget_(context_),
-        idle_since_(std::chrono::steady_clock::now()) {}
-
-  Protocol protocol() const override { return Protocol::kHttp1; }
-  void OnBytes(std::span<const uint8_t> bytes) override;
-  size_t TakeLeftover(std::span<uint8_t> into) override;
-  void OnPeerEnd() override;
-  bool wants_read() override;
-  size_t read_bytes() const override {
-    return input_ == Input::kBody || input_ == Input::kDiscard ? IoThread::kScratchBytes
-                                                               : kHeadReadBytes;
-  }
-  void Pack(OutQueue* out) override;
-  void OnSent() override;
-  Ending ending() const override { return ending_; }
-  void OnNote(CallState& call) override;
-  void OnTick(TimePoint now) override;
-  void Drain() override;
-  int Cut(const arrow::Status& status) override;
-  bool idle() const override { return input_ == Input::kHead && kept_.empty(); }
-
- private:
-  enum class Input {
-    kHead,
-    kSlot,  ///< waiting for a slot; nothing of the body is looked at
-    kBody,
-    kDone,     ///< whole request taken; what follows waits for the answer
-    kDiscard,  ///< the rest is of no use
-  };
-  enum class Answer { kNone, kStreaming, kPacked };
-  struct Slice {
-    std::shared_ptr<arrow::Buffer> buffer;
-    int64_t offset = 0;
-  };
-
-  // Request.
-  size_t FeedHead(std::span<const uint8_t> bytes);
-  void OnHead();
-  std::optional<Refusal> CheckHead() const;
-  void StartCall();
-  size_t FeedBody(std::span<const uint8_t> bytes);
-  bool OnBody(std::span<const uint8_t> bytes) override;
-  void DeliverMessages();
-  void EndBody();
-  void FailBody(arrow::Status status);
-  void TickBody(TimePoint now);
-  bool MayReadBody();
-  /// Feeds again what was kept while the session could not use it.
-  void FeedKept();
-
-  // Answer.
-  void TakeOutput();
-  void BeginAnswer(ResponseHead head);
-  size_t PackSlices(OutQueue* out, size_t bytes_max);
-  void PackEnd(OutQueue* out);
-  void Refuse(Refusal refusal);
-  void FinishExchange();
-  void EndCall(arrow::Status status) {
-    if (call_) call_->End(std::move(status));
-  }
-
-  Connection* const connection_;
-  IoThread* const thread_;
-  const std::shared_ptr<ListenerContext> context_;
-
-  std::optional<Parser> parser_;
-  std::string kept_;
-  Input input_ = Input::kHead;
-  std::shared_ptr<CallState> call_;
-  SlotWait slot_;
-  BudgetWait budget_;
-  std::unique_ptr<BodyParser> body_parser_;
-  std::optional<int64_t> body_bytes_max_;
-  int64_t body_bytes_ = 0;
-  arrow::Status body_status_;
-  std::vector<Message> messages_;
-  std::vector<Inbound> inbound_;
-  bool keep_alive_ = true;
-  bool reading_ = true;  ///< what wants_read said last, for the rate
-  bool peer_ended_ = false;
-  TimePoint idle_since_;
-  TimePoint head_since_{};
-  TimePoint rate_since_{};
-  int64_t rate_bytes_ = 0;
-  TimePoint peer_ended_since_{};
-
-  std::string text_;  ///< to be sent before the slices
-  std::deque<Slice> slices_;
-  int64_t slices_bytes_ = 0;
-  Answer answer_ = Answer::kNone;
-  AnswerFraming framing_ = AnswerFraming::kNone;
-  uint64_t length_left_ = 0;
-  std::optional<Outcome> outcome_;
-  Ending ending_ = Ending::kOpen;
-};
+}  // namespace
 
 // --- Request ---
 
@@ -246,7 +96,10 @@ size_t Http1Session::FeedHead(std::span<const uint8_t> bytes) {
   }
   boost::system::error_code error;
   size_t used = parser_->put(boost::asio::buffer(bytes.data(), bytes.size()), error);
-  if (error == http::error::need_more && bytes.size() < kHeaderBytesMax) return 0;
+  head_bytes_ += used;
+  bool fits = head_bytes_ + (bytes.size() - used) < kHeaderBytesMax;
+  // Beast takes the start line and fields as they become complete.
+  if (error == http::error::need_more && fits) return used;
   if (error) {
     bool too_large =
         error == http::error::header_limit || error == http::error::need_more;
@@ -278,6 +131,7 @@ std::optional<Refusal> Http1Session::CheckHead() const {
 
 void Http1Session::OnHead() {
   head_since_ = {};
+  head_bytes_ = 0;
   const auto& request = parser_->get();
   keep_alive_ = request.keep_alive();
   input_ = parser_->is_done() ? Input::kDone : Input::kSlot;
@@ -472,196 +326,6 @@ void Http1Session::OnTick(TimePoint now) {
   }
   thread_->UpdateSoon(connection_->shared_from_this());
 }
-
-// --- Answer ---
-
-void Http1Session::OnNote(CallState& call) {
-  if (&call != call_.get() || ending_ != Ending::kOpen) return;
-  if (slot_.TakeGrant(call)) {
-    input_ = parser_->is_done() ? Input::kDone : Input::kBody;
-    StartCall();
-    if (input_ == Input::kBody) FeedKept();
-    return;
-  }
-  if (slot_.waiting()) return;
-  TakeOutput();
-  if (input_ == Input::kBody && call.input_failed()) {
-    input_ = Input::kDiscard;
-    keep_alive_ = false;
-  }
-}
-
-void Http1Session::TakeOutput() {
-  CallState::Output output = call_->TakeOutput();
-  for (auto& buffer : output.slices) {
-    slices_bytes_ += buffer->size();
-    slices_.push_back({std::move(buffer)});
-  }
-  if (output.outcome) outcome_ = std::move(output.outcome);
-  if (output.overflowed) {
-    context_->Rejected("write_high");
-    EndCall(Error(ErrorCode::kTimeout, "the peer reads too slowly"));
-    ending_ = Ending::kClose;
-    return;
-  }
-  if (output.head) {
-    BeginAnswer(std::move(*output.head));
-  } else if (outcome_ && answer_ == Answer::kNone) {
-    BeginAnswer({});
-  }
-  if (output.aborted) {
-    EndCall(Error(ErrorCode::kCancelled, "the answer was cut"));
-    ending_ = Ending::kClose;
-  }
-  if (outcome_ && input_ == Input::kBody) {
-    input_ = Input::kDiscard;
-    kept_.clear();
-  }
-}
-
-void Http1Session::BeginAnswer(ResponseHead head) {
-  answer_ = Answer::kStreaming;
-  if (input_ != Input::kDone || context_->draining) keep_alive_ = false;
-  const auto& request = parser_->get();
-  AnswerHeadContext answer;
-  answer.version = request.version();
-  answer.head_request = request.method() == http::verb::head;
-  answer.whole_bytes = outcome_ ? std::optional<int64_t>(slices_bytes_) : std::nullopt;
-  answer.keep_alive = keep_alive_;
-  answer.request_id = call_->head().request_id;
-  framing_ = AppendAnswerHead(answer, &head, &text_);
-  if (framing_ == AnswerFraming::kUntilClose) keep_alive_ = false;
-  length_left_ = head.content_length.value_or(0);
-}
-
-void Http1Session::Pack(OutQueue* out) {
-  if (!text_.empty() && out->bytes() < kOutQueueBytes) {
-    out->Copy(text_);
-    text_.clear();
-  }
-  if (answer_ != Answer::kStreaming || ending_ == Ending::kClose) return;
-  while (slices_bytes_ > 0 && out->bytes() < kOutQueueBytes) {
-    if (framing_ != AnswerFraming::kChunked) {
-      PackSlices(out, kChunkBytes);
-      continue;
-    }
-    size_t size = std::min(static_cast<size_t>(slices_bytes_), kChunkBytes);
-    out->Copy(ChunkHead(size));
-    PackSlices(out, size);
-    out->Copy("\r\n");
-  }
-  if (slices_bytes_ == 0 && outcome_) PackEnd(out);
-}
-
-size_t Http1Session::PackSlices(OutQueue* out, size_t bytes_max) {
-  size_t packed = 0;
-  while (packed < bytes_max && !slices_.empty()) {
-    Slice& slice = slices_.front();
-    auto size = static_cast<size_t>(slice.buffer->size() - slice.offset);
-    size = std::min(size, bytes_max - packed);
-    size_t sent = size;
-    if (framing_ == AnswerFraming::kNone) sent = 0;
-    if (framing_ == AnswerFraming::kLength) {
-      sent = static_cast<size_t>(std::min<uint64_t>(size, length_left_));
-      length_left_ -= sent;
-    }
-    if (sent > 0) out->Append(slice.buffer, slice.buffer->data() + slice.offset, sent);
-    packed += size;
-    slice.offset += static_cast<int64_t>(size);
-    if (slice.offset == slice.buffer->size()) slices_.pop_front();
-  }
-  slices_bytes_ -= static_cast<int64_t>(packed);
-  if (call_) call_->Taken(static_cast<int64_t>(packed));
-  return packed;
-}
-
-void Http1Session::PackEnd(OutQueue* out) {
-  answer_ = Answer::kPacked;
-  if (framing_ == AnswerFraming::kChunked) out->Copy("0\r\n\r\n");
-  // Fewer bytes than announced: only the end of the connection tells the peer.
-  if (framing_ == AnswerFraming::kLength && length_left_ > 0) keep_alive_ = false;
-}
-
-void Http1Session::Refuse(Refusal refusal) {
-  bool complete = input_ == Input::kDone || (parser_ && parser_->is_done());
-  if (!complete || (refusal != Refusal::kNoRoute && refusal != Refusal::kOverloaded)) {
-    keep_alive_ = false;
-  }
-  input_ = complete ? Input::kDone : Input::kDiscard;
-  const RefusalFacts& facts = FactsOf(refusal);
-  RequestHead none;
-  const std::string id = call_ ? call_->head().request_id : RequestIdOf(none);
-  std::string body = RefusalJson(refusal, id);
-  ResponseHead head;
-  head.status = facts.http_status;
-  head.headers.emplace_back("content-type", "application/json");
-  if (facts.retry_after_seconds) {
-    head.headers.emplace_back("retry-after", std::to_string(*facts.retry_after_seconds));
-  }
-  AnswerHeadContext answer;
-  answer.version = 11;
-  answer.head_request = call_ && call_->head().method == "HEAD";
-  answer.whole_bytes = static_cast<int64_t>(body.size());
-  answer.keep_alive = keep_alive_;
-  answer.request_id = id;
-  AppendAnswerHead(answer, &head, &text_);
-  if (!answer.head_request) text_ += body;
-  EndCall(Error(ErrorCode::kInternal, "refused"));
-  answer_ = Answer::kPacked;
-}
-
-void Http1Session::OnSent() {
-  if (answer_ == Answer::kPacked) FinishExchange();
-}
-
-void Http1Session::FinishExchange() {
-  if (framing_ == AnswerFraming::kLength && length_left_ > 0) {
-    EndCall(Error(ErrorCode::kInternal, "the answer was shorter than announced"));
-    ending_ = Ending::kClose;
-    return;
-  }
-  EndCall(arrow::Status::OK());
-  if (!keep_alive_ || peer_ended_ || context_->draining) {
-    bool unread = input_ != Input::kDone || !kept_.empty();
-    ending_ = unread ? Ending::kLinger : Ending::kClose;
-    return;
-  }
-  call_.reset();
-  parser_.reset();
-  body_parser_.reset();
-  body_bytes_max_.reset();
-  body_bytes_ = 0;
-  outcome_.reset();
-  slices_.clear();
-  slices_bytes_ = 0;
-  framing_ = AnswerFraming::kNone;
-  length_left_ = 0;
-  answer_ = Answer::kNone;
-  input_ = Input::kHead;
-  reading_ = true;
-  idle_since_ = std::chrono::steady_clock::now();
-  FeedKept();
-}
-
-void Http1Session::Drain() {
-  if (idle()) {
-    ending_ = Ending::kClose;
-  } else if (slot_.waiting()) {
-    slot_.Drop();
-    context_->Rejected("draining");
-    Refuse(Refusal::kDraining);
-  }
-}
-
-int Http1Session::Cut(const arrow::Status& status) {
-  bool open = call_ && call_->attached() && !call_->ended();
-  slot_.Drop();
-  budget_.Stop();
-  EndCall(status);
-  return open ? 1 : 0;
-}
-
-}  // namespace
 
 std::unique_ptr<Session> MakeHttp1Session(Connection* connection) {
   return std::make_unique<Http1Session>(connection);

@@ -14,33 +14,9 @@
 
 namespace arrowport::wire::net {
 
-/// Received bytes that cannot be used yet, charged to the budget.
-class Stash {
- public:
-  explicit Stash(std::shared_ptr<ByteBudget> budget) : budget_(std::move(budget)) {}
-  ~Stash() { Take(); }
-  Stash(const Stash&) = delete;
-  Stash& operator=(const Stash&) = delete;
-
-  bool empty() const { return bytes_.empty(); }
-  void Append(std::span<const uint8_t> bytes) {
-    if (bytes.empty()) return;
-    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
-    if (budget_) budget_->Charge(static_cast<int64_t>(bytes.size()));
-  }
-  std::vector<uint8_t> Take() {
-    if (budget_ && !bytes_.empty()) budget_->Release(static_cast<int64_t>(bytes_.size()));
-    return std::exchange(bytes_, {});
-  }
-
- private:
-  const std::shared_ptr<ByteBudget> budget_;
-  std::vector<uint8_t> bytes_;
-};
-
 struct Http2Stream {
   Http2Stream(int32_t stream_id, const std::shared_ptr<ListenerContext>& context)
-      : id(stream_id), slot(context), budget(context), stash(context->options.budget) {}
+      : id(stream_id), slot(context), budget(context) {}
 
   const int32_t id;
 
@@ -54,7 +30,9 @@ struct Http2Stream {
   BudgetWait budget;
   std::optional<MessageCutter> cutter;  ///< while the body is of use
   std::vector<Inbound> ready;           ///< cut in this turn, not yet delivered
-  Stash stash;
+  /// Received and not usable yet: no slot, or no room for the message. Bounded by the
+  /// window. Not charged: waiting streams would keep each other out.
+  std::vector<uint8_t> stash;
   bool discard = false;       ///< the rest of the body is of no use
   bool remote_ended = false;  ///< the peer sent END_STREAM
   bool end_delivered = false;

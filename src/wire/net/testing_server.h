@@ -127,6 +127,7 @@ class TestHandler : public CallHandler {
     }
   }
   void OnWritable() override {
+    if (path_ != "/big") return;
     auto piece = arrow::Buffer::FromString(std::string(64 * 1024, 'b'));
     while (left_ > 0) {
       int64_t size = std::min<int64_t>(left_, piece->size());
@@ -144,6 +145,7 @@ class TestHandler : public CallHandler {
     ResponseHead head;
     head.status = status;
     head.headers.emplace_back("content-type", "text/plain");
+    head.content_length = text.size();
     call_->SendHead(std::move(head));
     call_->Write({arrow::Buffer::FromString(std::move(text))});
     call_->Finish({});
