@@ -14,9 +14,12 @@ TEST(HttpErrorMap, EveryCodeHasADocumentedStatusThatFitsItsFault) {
   for (size_t i = 0; i < count; ++i) {
     const int status = HttpStatusOf(errors[i].code);
     EXPECT_TRUE(documented.contains(status)) << errors[i].name << " " << status;
-    if (status == 429 || status == 503)
+    if (status == 429 || status == 503) {
       EXPECT_TRUE(errors[i].retriable) << errors[i].name;
-    if (status == 500) EXPECT_NE(errors[i].fault, Fault::kCaller) << errors[i].name;
+    }
+    if (status == 500) {
+      EXPECT_NE(errors[i].fault, Fault::kCaller) << errors[i].name;
+    }
     if (status < 500 && status != 429 && status != 409) {
       EXPECT_EQ(errors[i].fault, Fault::kCaller) << errors[i].name;
     }

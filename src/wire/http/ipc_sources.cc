@@ -146,7 +146,11 @@ class ArrowFileSource : public IpcSource, private arrow::ipc::MessageDecoderList
                      "IPC message is over the limit of bytes: ", limit);
       }
       const size_t given = std::min(static_cast<size_t>(wanted), bytes->size());
-      arrow::Status status = decoder_.Consume(bytes->data(), static_cast<int64_t>(given));
+      // A copy: the decoder keeps what it is given for as long as the batch lives.
+      ARROW_ASSIGN_OR_RAISE(std::shared_ptr<arrow::Buffer> chunk,
+                            arrow::AllocateBuffer(static_cast<int64_t>(given)));
+      std::memcpy(chunk->mutable_data(), bytes->data(), given);
+      arrow::Status status = decoder_.Consume(std::move(chunk));
       if (!status.ok()) return WithCode(ErrorCode::kBadData, status);
       *bytes = bytes->subspan(given);
     }

@@ -1,5 +1,6 @@
 #include "wire/http/query_route.h"
 
+#include <deque>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -119,9 +120,9 @@ class QueryHandler::Sender : public query::ResultConsumer {
   query::Flow OnBatch(std::shared_ptr<arrow::RecordBatch> batch) override {
     MutexLock lock(mutex_);
     if (over_) return query::Flow::kContinue;
-    batch_ = std::move(batch);
-    batch_row_ = 0;
-    return Drive() ? query::Flow::kContinue : query::Flow::kPause;
+    batches_.push_back(std::move(batch));
+    paused_ = !Drive();
+    return paused_ ? query::Flow::kPause : query::Flow::kContinue;
   }
 
   void OnEnd(const arrow::Status& status) override {
@@ -136,14 +137,14 @@ class QueryHandler::Sender : public query::ResultConsumer {
   bool Continue() {
     MutexLock lock(mutex_);
     blocked_ = false;
-    return Drive() && !over_ && !ended_;
+    return Drive() && !over_ && std::exchange(paused_, false);
   }
 
   void Stop() {
     MutexLock lock(mutex_);
     over_ = true;
     pending_.clear();
-    batch_.reset();
+    batches_.clear();
   }
 
  private:
@@ -151,12 +152,11 @@ class QueryHandler::Sender : public query::ResultConsumer {
   bool Drive() REQUIRES(mutex_) {
     while (!over_) {
       if (!Flush()) return false;
-      if (batch_ && batch_row_ < batch_->num_rows()) {
+      if (!batches_.empty()) {
         arrow::Status status = EncodeRows();
         if (!status.ok()) FailLocked(status);
         continue;
       }
-      batch_.reset();
       if (!ended_) return true;
       arrow::Status status = Begin();
       if (status.ok() && !std::exchange(closed_, true)) {
@@ -193,10 +193,16 @@ class QueryHandler::Sender : public query::ResultConsumer {
 
   arrow::Status EncodeRows() REQUIRES(mutex_) {
     ARROW_RETURN_NOT_OK(Begin());
+    const arrow::RecordBatch& batch = *batches_.front();
     const int64_t rows =
-        std::min(writer_->rows_per_write(), batch_->num_rows() - batch_row_);
-    ARROW_RETURN_NOT_OK(writer_->Write(*batch_->Slice(batch_row_, rows), &pending_));
+        std::min(writer_->rows_per_write(), batch.num_rows() - batch_row_);
+    if (rows > 0) {
+      ARROW_RETURN_NOT_OK(writer_->Write(*batch.Slice(batch_row_, rows), &pending_));
+    }
     batch_row_ += rows;
+    if (batch_row_ < batch.num_rows()) return {};
+    batches_.pop_front();
+    batch_row_ = 0;
     return {};
   }
 
@@ -230,7 +236,7 @@ class QueryHandler::Sender : public query::ResultConsumer {
   void FailLocked(const arrow::Status& status) REQUIRES(mutex_) {
     over_ = true;
     pending_.clear();
-    batch_.reset();
+    batches_.clear();
     exchange_->Fail(status);
   }
 
@@ -239,11 +245,12 @@ class QueryHandler::Sender : public query::ResultConsumer {
   Mutex mutex_;
   const std::unique_ptr<ResultWriter> writer_ PT_GUARDED_BY(mutex_);
   std::shared_ptr<arrow::Schema> schema_ GUARDED_BY(mutex_);
-  std::shared_ptr<arrow::RecordBatch> batch_ GUARDED_BY(mutex_);
-  int64_t batch_row_ GUARDED_BY(mutex_) = 0;
+  std::deque<std::shared_ptr<arrow::RecordBatch>> batches_ GUARDED_BY(mutex_);
+  int64_t batch_row_ GUARDED_BY(mutex_) = 0;  ///< of the first, already encoded
   net::Slices pending_ GUARDED_BY(mutex_);
   bool begun_ GUARDED_BY(mutex_) = false;
   bool blocked_ GUARDED_BY(mutex_) = false;
+  bool paused_ GUARDED_BY(mutex_) = false;  ///< the cursor waits for Resume
   bool ended_ GUARDED_BY(mutex_) = false;   ///< the statement gave its last batch
   bool closed_ GUARDED_BY(mutex_) = false;  ///< the format's end is in pending_
   bool over_ GUARDED_BY(mutex_) = false;
