@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.concurrent.ExecutionException;
 import org.apache.arrow.flight.Criteria;
 import org.apache.arrow.flight.FlightClient;
 import org.apache.arrow.flight.FlightDescriptor;
@@ -121,14 +122,23 @@ public final class Compat {
     void run() throws Exception;
   }
 
+  private static void describe(FlightRuntimeException failure, ObjectNode result) {
+    result.put("code", failure.status().code().name());
+    result.put("message", failure.status().description());
+  }
+
   private static void expectFailure(String step, Step body) throws Exception {
     ObjectNode result = JSON.createObjectNode();
     try {
       body.run();
       result.put("code", "OK");
     } catch (FlightRuntimeException failure) {
-      result.put("code", failure.status().code().name());
-      result.put("message", failure.status().description());
+      describe(failure, result);
+    } catch (ExecutionException failure) {
+      if (!(failure.getCause() instanceof FlightRuntimeException)) {
+        throw failure;
+      }
+      describe((FlightRuntimeException) failure.getCause(), result);
     }
     print(step, result);
   }
