@@ -158,6 +158,20 @@ void SinkState::LeaveBulk(const std::string& table, DuckDbBulkWrite* bulk) {
   latch_changed.notify_all();
 }
 
+arrow::Result<std::shared_ptr<const Table>> SinkState::Lookup(
+    const schema::TableName& name) {
+  MutexLock lock(lookup_mutex);
+  const uint64_t epoch = database->epoch();
+  if (!lookup || lookup_epoch != epoch) {
+    lookup.reset();
+    ARROW_ASSIGN_OR_RAISE(lookup, database->Connect());
+    lookup_epoch = epoch;
+  }
+  auto table = tables.Current(*lookup, name);
+  if (!table.ok() && CodeOf(table.status()) != ErrorCode::kTableNotFound) lookup.reset();
+  return table;
+}
+
 arrow::Result<Writer*> SinkState::GetWriter() {
   ARROW_RETURN_NOT_OK(Healthy());
   if (!writer) {
@@ -210,10 +224,7 @@ DuckDbSinkCounters DuckDbSink::counters() const {
 arrow::Result<std::shared_ptr<const Table>> DuckDbSink::Open(
     const schema::TableName& name) {
   ARROW_RETURN_NOT_OK(state_->Healthy());
-  // Not the writer: looking up a table must not wait for a running commit.
-  ARROW_ASSIGN_OR_RAISE(auto connection, state_->database->Connect());
-  auto table = state_->tables.Current(*connection, name);
-  connection.reset();
+  auto table = state_->Lookup(name);
   if (!table.ok()) return state_->NoteFailure(table.status());
   return table;
 }

@@ -46,6 +46,12 @@ struct SinkState {
   std::vector<LedgerEntry> settled GUARDED_BY(commit_mutex);
   std::atomic<int64_t> version{0};
 
+  // Looks tables up, so that this waits for no running commit; made anew after a
+  // reopening.
+  Mutex lookup_mutex;
+  std::unique_ptr<engine::Connection> lookup GUARDED_BY(lookup_mutex);
+  uint64_t lookup_epoch GUARDED_BY(lookup_mutex) = 0;
+
   // Bulk loads and changes of a table exclude each other.
   struct Latch {
     int bulk_writes = 0;
@@ -78,6 +84,8 @@ struct SinkState {
   /// After any failed statement: when the storage itself is broken, hands it to the
   /// background thread and gives the status callers should get.
   arrow::Status NoteFailure(const arrow::Status& status);
+  /// The table as it is now, on the lookup connection.
+  arrow::Result<std::shared_ptr<const Table>> Lookup(const schema::TableName& name);
   /// The writer, made anew when there is none.
   arrow::Result<Writer*> GetWriter() REQUIRES(commit_mutex);
   /// Waits while the log is over its cap. Errors: kOverloaded.
