@@ -6,6 +6,7 @@
 #include <chrono>
 #include <duckdb.hpp>
 #include <duckdb/main/pending_query_result.hpp>
+#include <thread>
 
 #include "base/error.h"
 #include "engine/batch_builder.h"
@@ -106,7 +107,29 @@ arrow::Status ResultStream::Plan(
   return {};
 }
 
+// Helps with the statement until its first rows are ready. DuckDB's own loop keeps a core
+// busy while all work is with its workers.
+arrow::Status ResultStream::AwaitRows() {
+  constexpr auto kPauseMax = std::chrono::microseconds(500);
+  auto pause = std::chrono::microseconds(10);
+  for (;;) {
+    const auto state = run_->pending->ExecuteTask();
+    if (duckdb::PendingQueryResult::IsResultReady(state)) return {};
+    if (state == duckdb::PendingExecutionResult::RESULT_NOT_READY) {
+      pause = std::chrono::microseconds(10);
+      continue;
+    }
+    if (interrupted_.load()) return CancelledError();
+    std::this_thread::sleep_for(pause);
+    pause = std::min(pause * 2, kPauseMax);
+  }
+}
+
 arrow::Status ResultStream::Execute() {
+  ARROW_RETURN_NOT_OK(AwaitRows());
+  if (run_->pending->HasError()) {
+    return TranslateError(run_->pending->GetErrorObject());
+  }
   run_->result = run_->pending->Execute();
   run_->pending.reset();
   duckdb::QueryResult& result = *run_->result;

@@ -74,6 +74,7 @@ class ResultStream {
 
   arrow::Status Plan(const Statement& statement,
                      const std::vector<std::shared_ptr<arrow::Scalar>>& parameters);
+  arrow::Status AwaitRows();
   arrow::Status Execute();
   arrow::Status CollectCount();
   arrow::Result<bool> FetchChunk();

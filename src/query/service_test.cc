@@ -223,7 +223,10 @@ TEST_P(ServiceTest, CancelAtRandomMoments) {
     auto consumer = std::make_shared<KeepingConsumer>(
         [i](int) { return i % 2 == 0 ? Flow::kPause : Flow::kContinue; });
     auto cursor = Execute(i % 3 == 0 ? kEndless : "SELECT * FROM range(400000)", consumer);
-    for (unsigned spin = random() % 2000; spin > 0; --spin) std::this_thread::yield();
+    const auto moment =
+        std::chrono::steady_clock::now() + std::chrono::microseconds(random() % 4000);
+    while (std::chrono::steady_clock::now() < moment) {
+    }
     if (i % 5 == 0) {
       cursor.reset();
     } else {
