@@ -89,8 +89,8 @@ class FakeIngest : public ingest::Service {
   int checkpoints = 0;
   arrow::Status open_status, start_status, push_status, finish_status;
   bool pause_each = false;
-  ingest::Receipt receipt{.table = "t", .backend = "duckdb", .durability = "file",
-                          .version = "duckdb:7"};
+  ingest::Receipt receipt{
+      .table = "t", .backend = "duckdb", .durability = "file", .version = "duckdb:7"};
 
   ingest::Request request;
   std::shared_ptr<ingest::SessionObserver> observer;
@@ -212,14 +212,12 @@ inline std::shared_ptr<arrow::RecordBatch> MakeBatch(int64_t rows, int64_t from 
 
 enum class IpcForm { kStream, kFile };
 
-inline std::string ToIpc(
-    const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches,
-    IpcForm form = IpcForm::kStream) {
+inline std::string ToIpc(const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches,
+                         IpcForm form = IpcForm::kStream) {
   auto sink = *arrow::io::BufferOutputStream::Create();
-  auto writer =
-      form == IpcForm::kStream
-          ? *arrow::ipc::MakeStreamWriter(sink, batches[0]->schema())
-          : *arrow::ipc::MakeFileWriter(sink, batches[0]->schema());
+  auto writer = form == IpcForm::kStream
+                    ? *arrow::ipc::MakeStreamWriter(sink, batches[0]->schema())
+                    : *arrow::ipc::MakeFileWriter(sink, batches[0]->schema());
   for (const auto& batch : batches) EXPECT_TRUE(writer->WriteRecordBatch(*batch).ok());
   EXPECT_TRUE(writer->Close().ok());
   return (*sink->Finish())->ToString();

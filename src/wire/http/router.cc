@@ -139,6 +139,12 @@ HttpRouter::HttpRouter(HttpOptions options)
 
 HttpRouter::~HttpRouter() = default;
 
+net::Admission HttpRouter::AdmissionOf(const net::RequestHead& head) {
+  const bool exempt = head.path == "/health/live" || head.path == "/health/ready" ||
+                      head.path == "/metrics";
+  return exempt ? net::Admission::kExempt : net::Admission::kCounted;
+}
+
 net::Route HttpRouter::OnRequest(const net::RequestHead& head,
                                  const std::shared_ptr<net::Call>& call) {
   Found found = Find(head.method, SplitPath(head.path));

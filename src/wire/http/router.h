@@ -47,6 +47,8 @@ class HttpRouter : public net::Router {
   explicit HttpRouter(HttpOptions options);
   ~HttpRouter() override;
 
+  /// Health and metrics are answered under any load.
+  net::Admission AdmissionOf(const net::RequestHead& head) override;
   net::Route OnRequest(const net::RequestHead& head,
                        const std::shared_ptr<net::Call>& call) override;
 

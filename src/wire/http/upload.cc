@@ -117,7 +117,6 @@ UploadHandler::UploadHandler(std::unique_ptr<Exchange> exchange,
     : exchange_(std::move(exchange)),
       service_(std::move(service)),
       request_(std::move(request)),
-      stream_(request_.stream),
       source_(std::move(source)) {}
 
 UploadHandler::~UploadHandler() = default;
@@ -211,7 +210,6 @@ void UploadHandler::OnReceipt(arrow::Result<ingest::Receipt> result) {
   if (state_ == State::kOver) return;
   if (!result.ok()) return Fail(result.status());
   state_ = State::kOver;
-  CountReceipt(*result);
   exchange_->Send(ReceiptReply(*result, exchange_->head().request_id));
 }
 
@@ -221,21 +219,7 @@ void UploadHandler::Fail(const arrow::Status& status) {
   state_ = State::kOver;
   session_.reset();
   source_.reset();
-  if (exchange_->metrics() != nullptr && CodeOf(status) == ErrorCode::kSchemaMismatch) {
-    exchange_->metrics()->GetCounter(observe::Metric::kSchemaMismatches, {stream_}).Add();
-  }
   exchange_->Fail(status);
-}
-
-void UploadHandler::CountReceipt(const ingest::Receipt& receipt) {
-  observe::Registry* metrics = exchange_->metrics();
-  if (metrics == nullptr) return;
-  using observe::Metric;
-  metrics->GetHistogram(Metric::kIngestLatency, {stream_}).Observe(exchange_->seconds());
-  if (receipt.idempotent_replay || receipt.quarantined) return;
-  const observe::LabelValues labels = {stream_, receipt.backend, "rest"};
-  metrics->GetCounter(Metric::kRowsProcessed, labels).Add(receipt.rows);
-  metrics->GetCounter(Metric::kBytesReceived, labels).Add(receipt.bytes);
 }
 
 void UploadHandler::PauseReading() {

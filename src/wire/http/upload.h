@@ -53,12 +53,10 @@ class UploadHandler : public net::CallHandler {
   void Fail(const arrow::Status& status);
   void PauseReading();
   void ResumeReading();
-  void CountReceipt(const ingest::Receipt& receipt);
 
   std::unique_ptr<Exchange> exchange_;
   const std::shared_ptr<ingest::Service> service_;
   ingest::Request request_;
-  const std::string stream_;
   std::unique_ptr<BatchSource> source_;
   std::unique_ptr<ingest::Session> session_;
   State state_ = State::kReading;
