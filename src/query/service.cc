@@ -90,10 +90,6 @@ arrow::Result<StatementInfo> QueryService::Prepare(const Request& request) {
 
 }  // namespace
 
-arrow::Result<StatementInfo> Service::Prepare(const Request&) {
-  return Error(ErrorCode::kUnimplemented, "this service prepares nothing");
-}
-
 arrow::Result<std::shared_ptr<Service>> Service::Make(ServiceOptions options) {
   if (!options.database || options.clock == nullptr || options.threads < 0 ||
       options.queries_max < 1 || options.connections_idle_max < 0 ||

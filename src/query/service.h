@@ -14,6 +14,8 @@
 #include <variant>
 #include <vector>
 
+#include "base/error.h"
+
 namespace arrowport::query {
 
 /// `schema` empty: resolved by the search path.
@@ -91,7 +93,9 @@ class Service {
   virtual arrow::Result<std::shared_ptr<arrow::Schema>> Describe(
       const Request& request) = 0;
 
-  virtual arrow::Result<StatementInfo> Prepare(const Request& request);
+  virtual arrow::Result<StatementInfo> Prepare(const Request& request) {
+    return Error(ErrorCode::kUnimplemented, "this service prepares nothing");
+  }
 
   /// Refuses new statements with kDraining; those that run go on.
   virtual void Drain() {}

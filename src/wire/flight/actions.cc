@@ -65,10 +65,17 @@ arrow::Result<Replies> CreatePreparedStatement(const Context& context) {
   }
   ARROW_ASSIGN_OR_RAISE(auto query,
                         QueryOf(Command(SqlText{request.query()}), context.head));
-  ARROW_ASSIGN_OR_RAISE(const auto schema, context.options.query->Describe(query));
+  ARROW_ASSIGN_OR_RAISE(const auto statement, context.options.query->Prepare(query));
   proto::ActionCreatePreparedStatementResult result;
   result.set_prepared_statement_handle(TicketOf(query));
-  ARROW_ASSIGN_OR_RAISE(*result.mutable_dataset_schema(), SerializeSchema(schema));
+  // JDBC takes a statement for an update when its schema has no fields.
+  ARROW_ASSIGN_OR_RAISE(
+      *result.mutable_dataset_schema(),
+      SerializeSchema(statement.has_rows ? statement.schema : arrow::schema({})));
+  if (!statement.parameters.empty()) {
+    ARROW_ASSIGN_OR_RAISE(*result.mutable_parameter_schema(),
+                          SerializeSchema(arrow::schema(statement.parameters)));
+  }
   proto::Any any;
   any.set_type_url(std::string(kFlightSqlPrefix) + "ActionCreatePreparedStatementResult");
   any.set_value(result.SerializeAsString());

@@ -177,6 +177,10 @@ bool IsGetSqlInfo(const Command& command) {
   return flight_sql && flight_sql->name == "CommandGetSqlInfo";
 }
 
+bool IsFlightSql(const Command& command) {
+  return std::holds_alternative<FlightSqlCommand>(command);
+}
+
 arrow::Result<query::Request> QueryOf(const Command& command,
                                       const net::RequestHead& head) {
   auto request =
@@ -193,6 +197,18 @@ arrow::Result<query::Request> QueryOf(const Command& command,
     request->read_after = *version;
   }
   return request;
+}
+
+std::string TicketOfCount(int64_t count) {
+  return nlohmann::json({{"count", count}}).dump();
+}
+
+std::optional<int64_t> CountOf(const Command& command) {
+  const auto* object = std::get_if<nlohmann::json>(&command);
+  if (!object || object->size() != 1) return std::nullopt;
+  const auto found = object->find("count");
+  if (found == object->end() || !found->is_number_integer()) return std::nullopt;
+  return found->get<int64_t>();
 }
 
 std::string TicketOf(const query::Request& request) {

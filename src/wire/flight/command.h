@@ -3,7 +3,9 @@
 
 #include <arrow/result.h>
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -40,6 +42,9 @@ arrow::Result<Command> ParseCommand(std::string_view bytes);
 /// Whether this is CommandGetSqlInfo, whose result does not come from a query.
 bool IsGetSqlInfo(const Command& command);
 
+/// Whether this is a message of Flight SQL.
+bool IsFlightSql(const Command& command);
+
 /// The read that `command` describes: SQL text, {"query": sql}, {"schema", "table"},
 /// path [table] or [schema, table], and of Flight SQL CommandStatementQuery,
 /// CommandPreparedStatementQuery and TicketStatementQuery. The header
@@ -51,6 +56,11 @@ arrow::Result<query::Request> QueryOf(const Command& command,
 /// A ticket (or statement handle) that ParseCommand and QueryOf turn into `request`
 /// again. It holds the whole statement: the server keeps nothing for it.
 std::string TicketOf(const query::Request& request);
+
+/// A ticket for the outcome of a statement without rows, which has run already.
+std::string TicketOfCount(int64_t count);
+/// The count in a ticket of TicketOfCount; nothing for any other command.
+std::optional<int64_t> CountOf(const Command& command);
 
 /// Text from outside as it may be used. Errors: kInvalidArgument naming `what`.
 arrow::Result<std::string> CheckedText(std::string text, std::string_view what);

@@ -264,6 +264,7 @@ class FakeQuery : public query::Service {
   arrow::Result<std::unique_ptr<query::Cursor>> Execute(
       query::Request request, std::shared_ptr<query::ResultConsumer> consumer) override {
     last_request = request;
+    ++executions;
     auto state = std::make_shared<RunState>();
     threads_.emplace_back(
         [result = Find(request), consumer, state] { Run(result, *consumer, *state); });
@@ -275,6 +276,14 @@ class FakeQuery : public query::Service {
     last_request = request;
     ARROW_ASSIGN_OR_RAISE(auto result, Find(request));
     return result.schema;
+  }
+
+  /// Names that start with SELECT have rows.
+  arrow::Result<query::StatementInfo> Prepare(const query::Request& request) override {
+    ARROW_ASSIGN_OR_RAISE(auto schema, Describe(request));
+    const auto* sql = std::get_if<std::string>(&request.source);
+    const bool has_rows = !sql || sql->starts_with("SELECT");
+    return query::StatementInfo{has_rows, has_rows, std::move(schema), {}};
   }
 
   arrow::Result<std::vector<query::TableInfo>> ListTables() override {
@@ -299,6 +308,7 @@ class FakeQuery : public query::Service {
   }
 
   query::Request last_request;
+  int executions = 0;
 
  private:
   struct RunState {

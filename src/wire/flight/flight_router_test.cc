@@ -7,6 +7,7 @@
 
 #include "wire/flight/error_map.h"
 #include "wire/flight/flight_test_messages.h"
+#include "wire/flight/run_once.h"
 
 namespace arrowport::wire::flight {
 namespace {
@@ -78,6 +79,10 @@ class FlightRouterTest : public ::testing::Test {
   std::shared_ptr<FakeCall> call_;
   net::Route route_;
 };
+
+std::shared_ptr<arrow::RecordBatch> CountBatch(int64_t count) {
+  return MakeCountBatch(count).ValueOrDie();
+}
 
 constexpr int kUnimplemented = static_cast<int>(GrpcStatus::kUnimplemented);
 constexpr int kInvalidArgument = static_cast<int>(GrpcStatus::kInvalidArgument);
@@ -340,6 +345,27 @@ TEST_F(FlightRouterTest, FlightSqlPreparedStatements) {
   command.set_prepared_statement_handle("forged");
   Run("GetFlightInfo",
       CommandDescriptor(FlightSqlAny("CommandPreparedStatementQuery", command)));
+  EXPECT_EQ(status(), static_cast<int>(GrpcStatus::kNotFound));
+}
+
+TEST_F(FlightRouterTest, FlightSqlStatementsWithoutRowsRunOnceWhenDescribed) {
+  query_->Add("INSERT three", {CountBatch(3)});
+  proto::CommandStatementQuery query;
+  query.set_query("INSERT three");
+  const auto descriptor = CommandDescriptor(FlightSqlAny("CommandStatementQuery", query));
+  Run("GetSchema", descriptor);
+  EXPECT_EQ(status(), 0);
+  EXPECT_EQ(query_->executions, 0) << "asking for the schema runs nothing";
+  Run("GetFlightInfo", descriptor);
+  const auto info = Only<proto::FlightInfo>();
+  EXPECT_EQ(query_->executions, 1);
+  const auto result = Get(info.endpoint(0).ticket().ticket());
+  EXPECT_EQ(query_->executions, 1);
+  ASSERT_EQ(result.batches.size(), 1u);
+  EXPECT_TRUE(result.batches[0]->Equals(*CountBatch(3)));
+
+  query.set_query("INSERT into nothing");
+  Run("GetFlightInfo", CommandDescriptor(FlightSqlAny("CommandStatementQuery", query)));
   EXPECT_EQ(status(), static_cast<int>(GrpcStatus::kNotFound));
 }
 

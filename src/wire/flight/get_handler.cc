@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "wire/flight/command.h"
 #include "wire/flight/flight_data.h"
+#include "wire/flight/run_once.h"
 
 namespace arrowport::wire::flight {
 namespace {
@@ -50,14 +51,23 @@ class GetHandler : public net::CallHandler {
     sender_ = std::make_shared<ResultSender>(call_, options_.sender);
     if (IsGetSqlInfo(command)) {
       ARROW_ASSIGN_OR_RAISE(const auto batch, MakeSqlInfo(command, options_.facts));
-      sender_->OnSchema(batch->schema());
-      sender_->OnBatch(batch);
-      sender_->OnEnd(arrow::Status::OK());
+      SendOne(batch);
+      return {};
+    }
+    if (const auto count = CountOf(command)) {
+      ARROW_ASSIGN_OR_RAISE(const auto batch, MakeCountBatch(*count));
+      SendOne(batch);
       return {};
     }
     ARROW_ASSIGN_OR_RAISE(auto request, QueryOf(command, call_->head()));
     ARROW_ASSIGN_OR_RAISE(cursor_, options_.query->Execute(std::move(request), sender_));
     return {};
+  }
+
+  void SendOne(const std::shared_ptr<arrow::RecordBatch>& batch) {
+    sender_->OnSchema(batch->schema());
+    sender_->OnBatch(batch);
+    sender_->OnEnd(arrow::Status::OK());
   }
 
   void Fail(const arrow::Status& status) {

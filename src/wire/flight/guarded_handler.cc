@@ -1,5 +1,6 @@
 #include "wire/flight/guarded_handler.h"
 
+#include <string>
 #include <utility>
 
 #include "wire/flight/reply_handler.h"
@@ -49,8 +50,14 @@ class GuardedHandler : public net::CallHandler {
   }
 
   arrow::Result<Grant> Check() {
-    ARROW_ASSIGN_OR_RAISE(const auto credentials,
+    ARROW_ASSIGN_OR_RAISE(auto credentials,
                           ParseAuthorization(call_->head().Header("authorization")));
+    // Where Arrow's client puts the token it got from a Handshake.
+    const std::string* token = call_->head().Header("auth-token-bin");
+    if (credentials.scheme == Credentials::Scheme::kNone && token && !token->empty()) {
+      credentials.scheme = Credentials::Scheme::kBearer;
+      credentials.token = *token;
+    }
     return authenticator_->Check(credentials, call_->head().peer);
   }
 

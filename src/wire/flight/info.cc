@@ -7,6 +7,7 @@
 #include "schema/names.h"
 #include "wire/flight/command.h"
 #include "wire/flight/flight_data.h"
+#include "wire/flight/run_once.h"
 #include "wire/flight/sql_info.h"
 
 namespace arrowport::wire::flight {
@@ -19,14 +20,29 @@ struct Readable {
   std::string ticket;
 };
 
+enum class Purpose {
+  kSchema,  ///< nothing may run
+  kRead,
+};
+
 arrow::Result<Readable> Describe(query::Service& query, const net::RequestHead& head,
-                                 const proto::FlightDescriptor& descriptor) {
+                                 const proto::FlightDescriptor& descriptor,
+                                 Purpose purpose) {
   ARROW_ASSIGN_OR_RAISE(const auto command, ParseDescriptor(descriptor));
   // The command is its own ticket: it names the facts that are wanted.
   if (IsGetSqlInfo(command)) return Readable{SqlInfoSchema(), descriptor.cmd()};
   ARROW_ASSIGN_OR_RAISE(const auto request, QueryOf(command, head));
-  ARROW_ASSIGN_OR_RAISE(auto schema, query.Describe(request));
-  return Readable{std::move(schema), TicketOf(request)};
+  if (!IsFlightSql(command)) {
+    ARROW_ASSIGN_OR_RAISE(auto schema, query.Describe(request));
+    return Readable{std::move(schema), TicketOf(request)};
+  }
+  ARROW_ASSIGN_OR_RAISE(auto statement, query.Prepare(request));
+  if (statement.has_rows) return Readable{std::move(statement.schema), TicketOf(request)};
+  // Flight SQL clients run DDL and DML without ever fetching: it runs here, exactly once,
+  // and the ticket holds its outcome.
+  if (purpose == Purpose::kSchema) return Readable{CountSchema(), ""};
+  ARROW_ASSIGN_OR_RAISE(const int64_t count, RunOnce(query, request));
+  return Readable{CountSchema(), TicketOfCount(count)};
 }
 
 arrow::Result<proto::FlightInfo> MakeInfo(Readable readable,
@@ -46,7 +62,7 @@ arrow::Result<proto::FlightInfo> InfoFor(query::Service& query,
                                          const std::shared_ptr<arrow::Buffer>& request) {
   proto::FlightDescriptor descriptor;
   ARROW_RETURN_NOT_OK(ParseMessage(request, "FlightDescriptor", &descriptor));
-  ARROW_ASSIGN_OR_RAISE(auto readable, Describe(query, head, descriptor));
+  ARROW_ASSIGN_OR_RAISE(auto readable, Describe(query, head, descriptor, Purpose::kRead));
   return MakeInfo(std::move(readable), std::move(descriptor));
 }
 
@@ -85,7 +101,8 @@ arrow::Result<Replies> GetSchema(query::Service& query, const net::RequestHead& 
                                  const std::shared_ptr<arrow::Buffer>& request) {
   proto::FlightDescriptor descriptor;
   ARROW_RETURN_NOT_OK(ParseMessage(request, "FlightDescriptor", &descriptor));
-  ARROW_ASSIGN_OR_RAISE(const auto readable, Describe(query, head, descriptor));
+  ARROW_ASSIGN_OR_RAISE(const auto readable,
+                        Describe(query, head, descriptor, Purpose::kSchema));
   proto::SchemaResult result;
   ARROW_ASSIGN_OR_RAISE(*result.mutable_schema(), SerializeSchema(readable.schema));
   return Replies{ToSlices(result)};
@@ -102,7 +119,7 @@ arrow::Result<Replies> ListFlights(query::Service& query,
   Replies replies;
   for (const auto& table : tables) {
     // A view whose source is broken has no schema; it must not hide the others.
-    if (!table.arrow_schema) continue;
+    if (!table.arrow_schema || table.arrow_schema->num_fields() == 0) continue;
     ARROW_ASSIGN_OR_RAISE(const auto info, InfoOf(table));
     replies.push_back(ToSlices(info));
   }

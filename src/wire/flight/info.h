@@ -13,8 +13,9 @@
 namespace arrowport::wire::flight {
 
 /// Each takes the method's request message and returns its replies; all block on the
-/// planner or the catalog. Nothing is executed. Errors: those of query::Service,
-/// kInvalidArgument, kUnimplemented.
+/// planner or the catalog. Nothing is executed, except that GetFlightInfo runs a Flight
+/// SQL statement without rows. Errors: those of query::Service, kInvalidArgument,
+/// kUnimplemented.
 arrow::Result<Replies> GetFlightInfo(query::Service& query, const net::RequestHead& head,
                                      const std::shared_ptr<arrow::Buffer>& request);
 arrow::Result<Replies> PollFlightInfo(query::Service& query, const net::RequestHead& head,

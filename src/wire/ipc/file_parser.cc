@@ -208,4 +208,6 @@ arrow::Status FileParser::End(std::vector<net::Message>* out) {
   return impl_->CheckFooter();
 }
 
+int64_t FileParser::expected_bytes() const { return impl_->cutter.expected_bytes(); }
+
 }  // namespace arrowport::wire::ipc

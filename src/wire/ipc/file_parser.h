@@ -30,6 +30,7 @@ class FileParser : public net::BodyParser {
   /// Errors: kIncompleteStream (no whole footer at the end), kBadData (a footer that does
   /// not describe what came).
   arrow::Status End(std::vector<net::Message>* out) override;
+  int64_t expected_bytes() const override;
 
  private:
   struct Impl;
