@@ -7,6 +7,7 @@ its ports and the files it leaves behind.
 import base64
 import contextlib
 import ctypes
+import glob
 import http.client
 import io
 import json
@@ -16,12 +17,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.flight as flight
@@ -548,16 +551,16 @@ class Ledger:
 
 @contextlib.contextmanager
 def offline_copy(database_file):
-    """A Python `duckdb` connection to a copy of the file and its log; the original stays as it is."""
-    import duckdb
-    import tempfile
+    """A Python `duckdb` connection to a copy of the file and its logs; the original stays as it is.
+
+    A death during a checkpoint leaves a second log beside the first: all files count.
+    """
     source = Path(database_file)
     with tempfile.TemporaryDirectory(prefix="arrowport-judge-") as folder:
         copy = Path(folder) / source.name
-        shutil.copyfile(source, copy)
-        wal = Path(str(source) + ".wal")
-        if wal.exists():
-            shutil.copyfile(wal, str(copy) + ".wal")
+        for path in source.parent.glob(glob.escape(source.name) + "*"):
+            if path.is_file():
+                shutil.copyfile(path, Path(folder) / path.name)
         connection = duckdb.connect(str(copy))
         try:
             yield connection
