@@ -15,6 +15,10 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 
 FILE_LINES_MAX = 600
 FUNCTION_LINES_MAX = 70
+# Longer on purpose, with the reason.
+LONG_FILES = {
+    "src/ingest/stream_upload.cc": "one state machine; its steps are read together",
+}
 LINE_COLUMNS_MAX = 100  # clang-format aims at 90; long literals may stand out a little
 
 
@@ -121,8 +125,12 @@ def check_banned():
         for pattern, what, exempt in BANNED:
             if relative.startswith(exempt) if exempt else False:
                 continue
+            if what == "getenv outside config" and path.stem.endswith("_test"):
+                continue
             for match in pattern.finditer(text):
                 line = text.count("\n", 0, match.start()) + 1
+                if what == "sleeping" and "// poll" in text.splitlines()[line - 1]:
+                    continue  # a bounded wait for what cannot signal, said so on the line
                 yield f"{relative}:{line}: {what}: {match.group(0)}"
 
 
@@ -137,7 +145,7 @@ def check_python_sleep():
 def check_size():
     for path in sources() + tracked("include/*.h"):
         lines = path.read_text().splitlines()
-        if len(lines) > FILE_LINES_MAX:
+        if len(lines) > FILE_LINES_MAX and str(path.relative_to(ROOT)) not in LONG_FILES:
             yield f"{path.relative_to(ROOT)}: {len(lines)} lines (at most {FILE_LINES_MAX})"
         for number, line in enumerate(lines, 1):
             if len(line) > LINE_COLUMNS_MAX and "http" not in line and '"' not in line:

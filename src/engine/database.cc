@@ -294,7 +294,7 @@ arrow::Status WaitUntilGone(const duckdb::weak_ptr<T>& storage,
                        "open statements keep the failed database from being reopened", 5);
     }
     interrupt();
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));  // poll
   }
   return {};
 }

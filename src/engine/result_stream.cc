@@ -120,7 +120,7 @@ arrow::Status ResultStream::AwaitRows() {
       continue;
     }
     if (interrupted_.load()) return CancelledError();
-    std::this_thread::sleep_for(pause);
+    std::this_thread::sleep_for(pause);  // poll
     pause = std::min(pause * 2, kPauseMax);
   }
 }

@@ -25,6 +25,11 @@ std::shared_ptr<arrow::DataType> DecimalTypeOf(const LogicalType& type) {
                            duckdb::DecimalType::GetScale(type));
 }
 
+std::shared_ptr<arrow::DataType> ArrayTypeOf(const LogicalType& type) {
+  return arrow::fixed_size_list(ColumnTypeOf(duckdb::ArrayType::GetChildType(type)),
+                                static_cast<int32_t>(duckdb::ArrayType::GetSize(type)));
+}
+
 }  // namespace
 
 std::shared_ptr<arrow::DataType> ColumnTypeOf(const LogicalType& type) {
@@ -86,9 +91,7 @@ std::shared_ptr<arrow::DataType> ColumnTypeOf(const LogicalType& type) {
     case LogicalTypeId::LIST:
       return arrow::list(ColumnTypeOf(duckdb::ListType::GetChildType(type)));
     case LogicalTypeId::ARRAY:
-      return arrow::fixed_size_list(
-          ColumnTypeOf(duckdb::ArrayType::GetChildType(type)),
-          static_cast<int32_t>(duckdb::ArrayType::GetSize(type)));
+      return ArrayTypeOf(type);
     case LogicalTypeId::STRUCT:
       return StructTypeOf(type);
     case LogicalTypeId::MAP:
