@@ -29,7 +29,7 @@ STREAM = ipc_stream(bench_table(100))
 
 
 @pytest.mark.parametrize("body", [b"", b"hello, this is not arrow at all", b"\xff\xff\xff\xff", b"\0" * 64,
-                                  STREAM[:200], STREAM[:-30], STREAM[:-8], STREAM[4:]],
+                                  STREAM[:200], STREAM[:-30], STREAM[:-8], STREAM[8:]],
                          ids=["empty", "text", "marker", "zeros", "in_schema", "in_batch", "no_end", "shifted"])
 def test_bodies_that_are_not_a_whole_stream(server, body):
     check(server.ingest("not_a_stream", body), 400, "BAD_DATA", "INCOMPLETE_STREAM")

@@ -167,7 +167,7 @@ def test_streams(filled):
     body = filled.get("/streams").json
     listed = body if isinstance(body, list) else body["streams"]
     numbers = {entry.get("name", entry.get("stream")): entry for entry in listed}["numbers"]
-    assert numbers["rows"] == 150_000 and numbers["bytes"] > 0 and numbers["backend"] == "duckdb"
+    assert numbers["rows"] == 150_000 and numbers["bytes"] > 0 and numbers["storage_backend"] == "duckdb"
     assert filled.get("/streams/numbers").json["rows"] == 150_000
     assert filled.get("/streams/no_such_stream").status == 404
 

@@ -53,13 +53,13 @@ def test_server_dies_while_the_body_arrives(make_server, protocol):
 def test_http_client_goes_away(make_server, fraction):
     """A body shorter than its Content-Length is no upload, however much of it came."""
     server = make_server()
-    server.ingest("left", bench_table(10))
-    started_upload(server, "left", fraction=fraction).close()
-    poll_until(lambda: server.ingest("left", bench_table(1)).status == 200)
-    assert server.value("SELECT count(*) FROM left") == 11
+    server.ingest("cut_off", bench_table(10))
+    started_upload(server, "cut_off", fraction=fraction).close()
+    poll_until(lambda: server.ingest("cut_off", bench_table(1)).status == 200)
+    assert server.value("SELECT count(*) FROM cut_off") == 11
     assert server.stop() == 0
     with offline_copy(server.db) as connection:
-        assert connection.execute('SELECT count(*) FROM "left"').fetchone() == (11,)
+        assert connection.execute('SELECT count(*) FROM cut_off').fetchone() == (11,)
 
 
 DYING_CLIENT = """

@@ -1,17 +1,19 @@
 """Hostile bytes: corrupt IPC, cut streams, lying schemas, bombs, endless bodies (cases 13, 14, 19, 33)."""
 
+import contextlib
 import gzip
 import io
 import os
 import random
 import struct
+import time
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.flight as flight
 import pytest
 
-from arrowport_testing import (FILE_TYPE, PARQUET_TYPE, STREAM_TYPE, RawConnection, bench_table, chunked, command,
+from arrowport_testing import (FILE_TYPE, HTTP2_PREFACE, PARQUET_TYPE, STREAM_TYPE, RawConnection, bench_table, chunked, command,
                                flight_code, ipc_file, ipc_stream, json_body, parquet_bytes, put)
 
 SEED = int(os.environ.get("ARROWPORT_FUZZ_SEED", str(random.randrange(1 << 32))))
@@ -141,25 +143,85 @@ def test_mutated_bodies(server):
         assert server.value("SELECT count(*) FROM mutated") == expected
 
 
+def varint(number):
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    return bytes(out) + bytes([number])
+
+
+def field(number, data):
+    """A length-delimited protobuf field."""
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def header(name, value):
+    """An HPACK literal that is not indexed, without Huffman coding."""
+    return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+
+def frame(kind, flags, payload, stream=1):
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+PUT_HEADERS = b"".join(header(name, value) for name, value in [
+    (b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/arrow.flight.protocol.FlightService/DoPut"),
+    (b":authority", b"localhost"), (b"content-type", b"application/grpc"), (b"te", b"trailers")])
+
+
+def raw_put(port, stream, messages):
+    """One DoPut of (metadata, body) pairs nobody has looked at; True when the call was answered."""
+    descriptor = varint(1 << 3) + varint(2) + field(2, b'{"stream_name": "%s"}' % stream.encode())
+    with RawConnection(port, timeout=20) as raw:
+        out = HTTP2_PREFACE + frame(1, 4, PUT_HEADERS)
+        for number, (metadata, body) in enumerate(messages):
+            data = (field(1, descriptor) if number == 0 else b"") + field(2, metadata) + field(1000, body)
+            message = b"\0" + len(data).to_bytes(4, "big") + data
+            assert len(message) < 16_384
+            out += frame(0, 0, message)
+        raw.send(out + frame(0, 1, b""))
+        received = bytearray()
+        while True:
+            while len(received) >= 9:
+                length, kind, flags = int.from_bytes(received[:3], "big"), received[3], received[4]
+                if len(received) < 9 + length:
+                    break
+                number = int.from_bytes(received[5:9], "big")
+                if number == 1 and (kind == 3 or (kind in (0, 1) and flags & 1)):
+                    return True
+                del received[:9 + length]
+            piece = raw.socket.recv(65_536)
+            if not piece:
+                return False
+            received += piece
+
+
 def test_mutated_flight_messages(server):
-    """Whole uploads whose IPC parts were changed on the way, through a stock client's framing."""
+    """Uploads whose IPC parts were changed behind the client library's back."""
     chance = random.Random(SEED + 1)
-    _, body = seeds()[0]
-    for number in range(60):
-        changed = mutate(chance, body)
+    reader = pa.ipc.MessageReader.open_stream(seeds()[0][1])
+    messages = [(m.metadata.to_pybytes(), m.body.to_pybytes() if m.body is not None else b"") for m in reader]
+    assert raw_put(server.flight_port, "raw_flight", messages)
+    assert server.value("SELECT count(*) FROM raw_flight") == 3
+    for number in range(ROUNDS):
+        changed = list(messages)
+        for _ in range(chance.choice([1, 1, 2])):
+            at = chance.randrange(len(changed))
+            metadata, body = changed[at]
+            if body and chance.random() < 0.5:
+                changed[at] = (metadata, mutate(chance, body))
+            else:
+                changed[at] = (mutate(chance, metadata), body)
+        if chance.random() < 0.2:
+            chance.shuffle(changed)
         try:
-            batches = list(pa.ipc.open_stream(changed))
-        except (pa.ArrowException, OSError, ValueError, MemoryError):
-            continue
-        if not batches:
-            continue
-        with server.flight() as client:
-            try:
-                put(client, "mutated_flight", batches)
-            except (pa.ArrowException, OSError) as error:
-                assert flight_code(error) == "INVALID_ARGUMENT", (number, error)
-        assert server.alive, f"round {number} of seed {SEED + 1}"
+            raw_put(server.flight_port, "raw_flight", changed)
+        except ConnectionError:
+            pass  # the alive check below is what counts
+        assert server.alive, f"round {number} of seed {SEED + 1}: {server.log()[-2000:]}"
     assert server.get("/health/ready").status == 200
+    assert server.value("SELECT count(*) FROM raw_flight") >= 3
 
 
 # Case 14: what HTTP or Arrow calls incomplete is never a success.
@@ -208,20 +270,14 @@ def test_a_batch_of_another_schema_in_the_stream(server):
 def test_many_columns_and_deep_nesting(server):
     wide = pa.table({f"c{i}": pa.array([1], pa.int8()) for i in range(10_000)})
     assert server.ingest("wide", wide).status == 413
-    deep = pa.array([1])
-    for _ in range(70):
-        deep = pa.ListArray.from_arrays([0, 1], deep)
-    reply = server.ingest("deep", pa.table({"d": deep}))
-    assert reply.status in (400, 413), reply.body
-    very_deep = pa.int64()
-    for _ in range(3_000):
-        very_deep = pa.struct([("a", very_deep)])
-    sink = io.BytesIO()
-    try:
-        pa.ipc.new_stream(sink, pa.schema([("d", very_deep)])).close()
-        assert server.ingest("deep", sink.getvalue()).status in (400, 413)
-    except pa.ArrowException:
-        pass  # pyarrow refuses to write it
+    for depth in (65, 70, 3_000):  # as a schema alone: pyarrow writes no batch that deep
+        kind = pa.int64()
+        for _ in range(depth):
+            kind = pa.struct([("a", kind)])
+        sink = io.BytesIO()
+        pa.ipc.new_stream(sink, pa.schema([("d", kind)])).close()
+        reply = server.ingest("deep", sink.getvalue())
+        assert reply.status in (400, 413), reply.body
     assert server.alive
     assert server.query("SELECT * FROM wide").status == server.query("SELECT * FROM deep").status == 404
 
@@ -229,7 +285,8 @@ def test_many_columns_and_deep_nesting(server):
 def test_replaced_and_delta_dictionaries(server):
     first = pa.record_batch([pa.array(["a", "b", "a"]).dictionary_encode()], names=["w"])
     second = pa.record_batch([pa.array(["c", "d", "c"]).dictionary_encode()], names=["w"])
-    grown = pa.record_batch([pa.DictionaryArray.from_arrays([0, 1, 2], ["a", "b", "e"])], names=["w"])
+    grown = pa.record_batch([pa.DictionaryArray.from_arrays(pa.array([0, 1, 2], pa.int32()),
+                                                          ["a", "b", "e"])], names=["w"])
     for name, batches, deltas in (("replaced", [first, second], False), ("grown", [first, grown], True)):
         sink = io.BytesIO()
         options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=deltas)
@@ -285,34 +342,33 @@ def test_claimed_uncompressed_length(server):
 
 
 def test_absurd_content_length(server):
-    for length in (2**63, 2**63 - 1, 2**64, 10**30):
-        with RawConnection(server.http_port) as raw:
+    for length in (2**63, 2**63 + 5, 2**64, 10**30):
+        with RawConnection(server.http_port, timeout=5) as raw:
             raw.send(f"POST /ingest/absurd HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n")
-            if length == 2**63 - 1:
-                continue  # within 63 bits: waits for a body, which is its right
-            assert raw.reply().status in (400, 413)
+            assert raw.reply().status in (400, 413), length
     assert server.get("/health/live").status == 200
 
 
 def test_endless_body_is_stopped_at_the_limit(make_server):
+    """413, and the connection ends soon; what still comes meanwhile is dropped, not kept."""
     server = make_server("--set", "limits.body_bytes_max=8MiB")
     before = server.rss_bytes()
-    batch = ipc_stream(bench_table(20_000))
-    sent = 0
+    server.reset_peak()
+    body = ipc_stream(bench_table(20_000))
+    schema_end = body.index(b"\xff\xff\xff\xff", 4)
+    batch = body[schema_end:-8]
+    chunk = b"%x\r\n" % len(batch) + batch + b"\r\n"
+    started = time.monotonic()
     with RawConnection(server.http_port) as raw:
         raw.send("POST /ingest/endless HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-        try:
-            while sent < 200 << 20:
-                raw.send(b"%x\r\n" % len(batch) + batch + b"\r\n")
-                sent += len(batch)
-        except OSError:
-            pass
-        try:
-            assert raw.reply().status in (400, 413)
-        except Exception as error:
-            assert not isinstance(error, AssertionError)
-    assert sent < 200 << 20
-    assert server.rss_bytes() - before < 100 << 20
+        raw.send(b"%x\r\n" % schema_end + body[:schema_end] + b"\r\n")
+        with contextlib.suppress(OSError):
+            while time.monotonic() - started < 20:
+                raw.send(chunk)
+        assert time.monotonic() - started < 20, "it still listens to an endless body after 20 s"
+        with contextlib.suppress(OSError):
+            assert raw.reply().status == 413
+    assert server.peak_rss_bytes() - before < 100 << 20
     assert server.query("SELECT * FROM endless").status == 404
 
 
