@@ -33,7 +33,8 @@ lint: setup ## Only the checks on the source text
 demo: build ## Land 3 M real flights three ways and query them back
 	@$(PYTHON) examples/flights_demo.py --arrowport $(BUILD)/arrowport
 
-bench: everything ## Ratios to in-process DuckDB, measured in one run (docs/guide/benchmarks.md)
+bench: build ## Ratios to in-process DuckDB, measured in one run (docs/guide/benchmarks.md)
+	@cmake --build $(BUILD) -j $(JOBS) --target benchmarks
 	@benchmarks/run $(BUILD)
 
 compat: everything ## Foreign clients: ADBC, Java, Rust

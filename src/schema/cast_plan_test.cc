@@ -329,5 +329,27 @@ TEST(IncomingSchema, HostileSchemasAreRefused) {
   ExpectError(check({field("d", arrow::list(deep))}), ErrorCode::kTooLarge, {"deeper"});
 }
 
+TEST(ExactCast, DurationsAndIntervalsBecomeOneInterval) {
+  const auto to = arrow::month_day_nano_interval();
+  const auto cast = [&](const std::shared_ptr<arrow::DataType>& type, const char* json) {
+    return ExactCast(arrow::json::ArrayFromJSONString(type, json).ValueOrDie(), to);
+  };
+  auto seconds = cast(arrow::duration(arrow::TimeUnit::SECOND), "[3, null]").ValueOrDie();
+  const auto& intervals = static_cast<const arrow::MonthDayNanoIntervalArray&>(*seconds);
+  EXPECT_EQ(intervals.GetValue(0).nanoseconds, 3'000'000'000);
+  EXPECT_TRUE(intervals.IsNull(1));
+  EXPECT_TRUE(cast(arrow::duration(arrow::TimeUnit::NANO), "[5000]").ok());
+  EXPECT_EQ(CodeOf(cast(arrow::duration(arrow::TimeUnit::NANO), "[1]").status()),
+            ErrorCode::kSchemaMismatch);
+  EXPECT_EQ(CodeOf(cast(arrow::duration(arrow::TimeUnit::SECOND), "[9223372036854775807]")
+                       .status()),
+            ErrorCode::kSchemaMismatch);
+  auto months = cast(arrow::month_interval(), "[14]").ValueOrDie();
+  EXPECT_EQ(static_cast<const arrow::MonthDayNanoIntervalArray&>(*months).GetValue(0).months, 14);
+  auto days = cast(arrow::day_time_interval(), "[[2, 5]]").ValueOrDie();
+  EXPECT_EQ(static_cast<const arrow::MonthDayNanoIntervalArray&>(*days).GetValue(0).nanoseconds,
+            5'000'000);
+}
+
 }  // namespace
 }  // namespace arrowport::schema

@@ -30,6 +30,7 @@ enum class Rule {
   kNone,           ///< not offered
   kRelabel,        ///< same buffers, other type object
   kMicroInterval,  ///< same type, but nanoseconds must be whole microseconds
+  kToInterval,     ///< durations, months, days + milliseconds into month_day_nano
   kNulls,          ///< the null type into anything
   kUnwrap,         ///< from an extension type's storage
   kWrap,           ///< into an extension type's storage
@@ -143,6 +144,10 @@ Rule RuleFor(const DataType& from, const DataType& to) {
   const Type::type a = from.id(), b = to.id();
   if (a == Type::INTERVAL_MONTH_DAY_NANO && b == a) return Rule::kMicroInterval;
   if (IsIdentityCast(from, to)) return Rule::kRelabel;
+  if (b == Type::INTERVAL_MONTH_DAY_NANO &&
+      (a == Type::DURATION || a == Type::INTERVAL_MONTHS || a == Type::INTERVAL_DAY_TIME)) {
+    return Rule::kToInterval;
+  }
   if (a == Type::NA) return Rule::kNulls;
   if (a == Type::EXTENSION) {
     const auto& storage = *static_cast<const arrow::ExtensionType&>(from).storage_type();
@@ -251,6 +256,40 @@ arrow::Result<ArrayPtr> MicroInterval(const ArrayPtr& array, const TypePtr& to) 
     }
   }
   return array;
+}
+
+// The interval of one valid value; nothing when its nanoseconds overflow or are no whole
+// microseconds, which is what the storage keeps.
+std::optional<arrow::MonthDayNanoIntervalType::MonthDayNanos> IntervalAt(const Array& array,
+                                                                         int64_t row) {
+  if (array.type_id() == Type::INTERVAL_MONTHS) {
+    return {{static_cast<const arrow::MonthIntervalArray&>(array).Value(row), 0, 0}};
+  }
+  if (array.type_id() == Type::INTERVAL_DAY_TIME) {
+    const auto value = static_cast<const arrow::DayTimeIntervalArray&>(array).GetValue(row);
+    return {{0, value.days, int64_t{value.milliseconds} * 1'000'000}};
+  }
+  constexpr int64_t kNanosOf[] = {1'000'000'000, 1'000'000, 1'000, 1};
+  const auto unit = static_cast<const arrow::DurationType&>(*array.type()).unit();
+  const int64_t value = static_cast<const arrow::DurationArray&>(array).Value(row);
+  int64_t nanos = 0;
+  if (__builtin_mul_overflow(value, kNanosOf[unit], &nanos) || nanos % 1000 != 0) return {};
+  return {{0, 0, nanos}};
+}
+
+arrow::Result<ArrayPtr> ToInterval(const ArrayPtr& array, const TypePtr& to) {
+  arrow::MonthDayNanoIntervalBuilder builder;
+  ARROW_RETURN_NOT_OK(builder.Reserve(array->length()));
+  for (int64_t i = 0; i < array->length(); ++i) {
+    if (array->IsNull(i)) {
+      builder.UnsafeAppendNull();
+      continue;
+    }
+    const auto interval = IntervalAt(*array, i);
+    if (!interval) return DoesNotFit(*to);
+    builder.UnsafeAppend(*interval);
+  }
+  return builder.Finish();
 }
 
 std::shared_ptr<arrow::Buffer> NoBuffer() { return nullptr; }
@@ -388,6 +427,8 @@ arrow::Result<ArrayPtr> Apply(Rule rule, const ArrayPtr& array, const TypePtr& t
       return arrow::MakeArray(Relabel(array->data(), to));
     case Rule::kMicroInterval:
       return MicroInterval(array, to);
+    case Rule::kToInterval:
+      return ToInterval(array, to);
     case Rule::kNulls:
       return arrow::MakeArrayOfNull(to, array->length());
     case Rule::kUnwrap:
