@@ -102,8 +102,15 @@ class CsvEncoder : public Encoder {
       fields.push_back(as_text ? field->WithType(arrow::utf8()) : field);
     }
     encoder->schema_ = arrow::schema(fields);
-    ARROW_ASSIGN_OR_RAISE(encoder->writer_,
-                          arrow::csv::MakeCSVWriter(std::move(output), encoder->schema_));
+    // Arrow quotes all names or none: none unless one of them asks for it (RFC 4180).
+    auto options = arrow::csv::WriteOptions::Defaults();
+    const bool special = std::any_of(fields.begin(), fields.end(), [](const auto& field) {
+      return field->name().find_first_of("\",\r\n") != std::string::npos;
+    });
+    if (!special) options.quoting_header = arrow::csv::QuotingStyle::None;
+    ARROW_ASSIGN_OR_RAISE(
+        encoder->writer_,
+        arrow::csv::MakeCSVWriter(std::move(output), encoder->schema_, options));
     return encoder;
   }
   arrow::Status Write(const std::shared_ptr<arrow::RecordBatch>& batch) override {

@@ -2,7 +2,11 @@
 // services behind them are fakes.
 #include <arrow/flight/api.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -16,6 +20,66 @@ namespace arrowport::wire::flight {
 namespace {
 
 namespace client = ::arrow::flight;
+
+// One connection passed on to `target`, until it is cut as if its client had been killed:
+// Arrow's client, when destroyed, ends its calls in good order.
+class Relay {
+ public:
+  explicit Relay(uint16_t target) : listening_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address = Loopback(0);
+    socklen_t size = sizeof(address);
+    EXPECT_EQ(::bind(listening_, reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(::listen(listening_, 1), 0);
+    ::getsockname(listening_, reinterpret_cast<sockaddr*>(&address), &size);
+    port_ = ntohs(address.sin_port);
+    forward_ = std::thread([this, target] {
+      client_ = ::accept(listening_, nullptr, nullptr);
+      server_ = ::socket(AF_INET, SOCK_STREAM, 0);
+      const sockaddr_in to = Loopback(target);
+      if (::connect(server_, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) == 0) {
+        std::thread back([this] { Pump(server_, client_); });
+        Pump(client_, server_);
+        back.join();
+      }
+    });
+  }
+  ~Relay() {
+    Cut();
+    forward_.join();
+    for (const int fd : {client_.load(), server_.load(), listening_}) ::close(fd);
+  }
+  uint16_t port() const { return port_; }
+  void Cut() {
+    for (const int fd : {listening_, server_.load(), client_.load()}) {
+      ::shutdown(fd, SHUT_RDWR);
+    }
+  }
+
+ private:
+  static sockaddr_in Loopback(uint16_t port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port);
+    return address;
+  }
+  static void Pump(int from, int to) {
+    char bytes[16384];
+    for (;;) {
+      const ssize_t got = ::recv(from, bytes, sizeof(bytes), 0);
+      if (got <= 0) break;
+      if (::send(to, bytes, static_cast<size_t>(got), MSG_NOSIGNAL) != got) break;
+    }
+    ::shutdown(from, SHUT_RDWR);
+    ::shutdown(to, SHUT_RDWR);
+  }
+
+  const int listening_;
+  std::atomic<int> client_ = -1;
+  std::atomic<int> server_ = -1;
+  uint16_t port_ = 0;
+  std::thread forward_;
+};
 
 class FlightTransportTest : public ::testing::Test {
  protected:
@@ -31,9 +95,9 @@ class FlightTransportTest : public ::testing::Test {
     listener.worker_threads = 2;
     listener.router = std::make_shared<FlightRouter>(std::move(options));
     listener_ = net::Listener::Make(std::move(listener)).ValueOrDie();
-    const uint16_t port = listener_->Bind("127.0.0.1", 0).ValueOrDie();
+    port_ = listener_->Bind("127.0.0.1", 0).ValueOrDie();
     ASSERT_TRUE(listener_->Start().ok());
-    location_ = client::Location::ForGrpcTcp("127.0.0.1", port).ValueOrDie();
+    location_ = client::Location::ForGrpcTcp("127.0.0.1", port_).ValueOrDie();
     client_ = client::FlightClient::Connect(location_).ValueOrDie();
   }
 
@@ -69,6 +133,7 @@ class FlightTransportTest : public ::testing::Test {
   std::shared_ptr<FakeIngest> ingest_ = std::make_shared<FakeIngest>();
   std::shared_ptr<FakeQuery> query_ = std::make_shared<FakeQuery>();
   std::unique_ptr<net::Listener> listener_;
+  uint16_t port_ = 0;
   client::Location location_;
   std::unique_ptr<client::FlightClient> client_;
 };
@@ -156,18 +221,18 @@ TEST_F(FlightTransportTest, ARefusedUploadTellsWhy) {
   EXPECT_TRUE(Eventually([this] { return ingest_->upload().aborted; }));
 }
 
-TEST_F(FlightTransportTest, AnUploadDroppedByItsClientIsRolledBack) {
+TEST_F(FlightTransportTest, AnUploadOfAKilledClientIsRolledBack) {
   const auto batch = NumberBatch(1000);
-  auto doomed = client::FlightClient::Connect(location_).ValueOrDie();
+  Relay relay(port_);
+  auto doomed = client::FlightClient::Connect(
+                    client::Location::ForGrpcTcp("127.0.0.1", relay.port()).ValueOrDie())
+                    .ValueOrDie();
   auto put = doomed->DoPut(client::FlightDescriptor::Path({"events"}), batch->schema())
                  .ValueOrDie();
   ASSERT_TRUE(put.writer->WriteRecordBatch(*batch).ok());
   EXPECT_TRUE(Eventually([this] { return ingest_->upload().batches.size() == 1; }));
   EXPECT_FALSE(ingest_->upload().aborted);
-  // Gone without half-closing the call.
-  put.writer.reset();
-  put.reader.reset();
-  doomed.reset();
+  relay.Cut();
   EXPECT_TRUE(Eventually([this] { return ingest_->upload().aborted; }));
   EXPECT_FALSE(ingest_->upload().finished);
 }

@@ -86,7 +86,7 @@ CASES = {
     "struct_of_all": (pa.array([{"l": [1], "m": [("k", 1.5)], "s": {"d": D("1.50")}}, None],
                                pa.struct([("l", pa.list_(pa.int64())), ("m", pa.map_(pa.utf8(), pa.float64())),
                                           ("s", pa.struct([("d", pa.decimal128(9, 2))]))])), None),
-    "uuid": (pa.array([uuid.UUID(int=5).bytes, None], pa.uuid()), None),
+    "uuid": (pa.array([uuid.UUID(int=5).bytes, None], pa.uuid()), pa.string()),
     "null": (pa.nulls(3), "any"),
 }
 
@@ -144,6 +144,8 @@ def test_round_trip(server, name, protocol):
     assert over_flight.schema == over_http.schema
     for got in (over_flight, over_http):
         sent_values, got_values = values(array), values(got["x"])
+        if name == "uuid":  # text by default: many clients read no extension types
+            sent_values = [value and str(uuid.UUID(bytes=value)) for value in sent_values]
         if name.startswith("duration"):
             sent_values, got_values = durations_as_one_interval(sent_values, got_values)
         assert got_values == sent_values

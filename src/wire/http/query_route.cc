@@ -174,12 +174,13 @@ class QueryHandler::Sender : public query::ResultConsumer {
 
   void Finish() REQUIRES(mutex_) {
     over_ = true;
-    exchange_->call().Finish();
+    // Counted before the client can know: its next scrape shows it.
     if (exchange_->metrics() != nullptr) {
       exchange_->metrics()
           ->GetHistogram(observe::Metric::kQuerySeconds)
           .Observe(exchange_->seconds());
     }
+    exchange_->call().Finish();
   }
 
   arrow::Status Begin() REQUIRES(mutex_) {

@@ -55,7 +55,7 @@ TEST(ValueText, NotFiniteIsNullInJson) {
 TEST(ValueText, TimesAreIso8601) {
   using arrow::TimeUnit;
   EXPECT_EQ(Json(From(arrow::date32(), "[0]")), "\"1970-01-01\"");
-  EXPECT_EQ(Json(From(arrow::date32(), "[-719469]")), "\"-0001-12-31\"");
+  EXPECT_EQ(Json(From(arrow::date32(), "[-719529]")), "\"-0001-12-31\"");
   EXPECT_EQ(Json(From(arrow::date32(), "[11016]")), "\"2000-02-29\"");
   EXPECT_EQ(Json(From(arrow::timestamp(TimeUnit::MICRO), "[-1]")),
             "\"1969-12-31T23:59:59.999999\"");
