@@ -37,12 +37,18 @@ void CallSlots::Release() {
   {
     MutexLock lock(mutex_);
     --taken_;
+    if (taken_ == 0) none_.notify_all();
     if (taken_ >= slots_max_ || queue_.empty()) return;
     ++taken_;
     granted = std::move(queue_.front().second);
     queue_.pop_front();
   }
   granted();
+}
+
+void CallSlots::WaitNone() {
+  MutexLock lock(mutex_);
+  while (taken_ > 0) lock.Wait(none_);
 }
 
 int64_t CallSlots::taken() const {
@@ -65,9 +71,17 @@ std::string_view ConnectionCounts::Open(const Peer& peer) {
 void ConnectionCounts::Close(const Peer& peer) {
   MutexLock lock(mutex_);
   --open_;
+  if (open_ == 0) none_.notify_all();
   if (peer.loopback) return;
   auto it = by_address_.find(peer.address);
   if (it != by_address_.end() && --it->second == 0) by_address_.erase(it);
+}
+
+void ConnectionCounts::WaitNone(TimePoint deadline) {
+  MutexLock lock(mutex_);
+  while (open_ > 0) {
+    if (lock.WaitUntil(none_, deadline) == std::cv_status::timeout) return;
+  }
 }
 
 int64_t ConnectionCounts::open() const {

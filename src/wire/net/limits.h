@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -36,11 +37,14 @@ class CallSlots {
   void Release();
 
   int64_t taken() const;
+  /// Blocks until no slot is taken.
+  void WaitNone();
 
  private:
   const int slots_max_;
   const int queued_max_;
   mutable Mutex mutex_;
+  std::condition_variable none_;
   int64_t taken_ GUARDED_BY(mutex_) = 0;
   uint64_t next_ticket_ GUARDED_BY(mutex_) = 1;
   std::list<std::pair<uint64_t, std::function<void()>>> queue_ GUARDED_BY(mutex_);
@@ -56,11 +60,14 @@ class ConnectionCounts {
   std::string_view Open(const Peer& peer);
   void Close(const Peer& peer);
   int64_t open() const;
+  /// Blocks until no connection is open, at most until `deadline`.
+  void WaitNone(TimePoint deadline);
 
  private:
   const int connections_max_;
   const int per_address_max_;
   mutable Mutex mutex_;
+  std::condition_variable none_;
   int64_t open_ GUARDED_BY(mutex_) = 0;
   std::unordered_map<std::string, int> by_address_ GUARDED_BY(mutex_);
 };

@@ -20,7 +20,6 @@ using std::chrono::milliseconds;
 constexpr int kAcceptsPerTurn = 64;
 // With no descriptor left, accepting again at once would only spin.
 constexpr milliseconds kAcceptPause{100};
-constexpr milliseconds kDrainPoll{5};
 
 arrow::Status Validate(const ListenerOptions& options) {
   if (!options.router) return Error(ErrorCode::kBadConfig, "the listener has no router");
@@ -226,15 +225,12 @@ int ListenerImpl::Stop(milliseconds grace) {
   });
   // Connections accepted a moment ago are with their threads before this runs.
   OnEachThread([](IoThread& thread) { thread.DrainConnections(); });
-  while (std::chrono::steady_clock::now() < deadline &&
-         context_->connections.open() > 0) {
-    std::this_thread::sleep_for(kDrainPoll);
-  }
+  context_->connections.WaitNone(deadline);
   std::atomic<int> cut{0};
   arrow::Status status = Error(ErrorCode::kDraining, "the server is shutting down");
   OnEachThread([&](IoThread& thread) { cut += thread.CutConnections(status); });
   // Every handler gets its OnDone before the workers end.
-  while (context_->slots.taken() > 0) std::this_thread::sleep_for(kDrainPoll);
+  context_->slots.WaitNone();
   context_->workers->Stop();
   for (auto& thread : threads_) thread->Stop();
   return cut;
