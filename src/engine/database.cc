@@ -189,6 +189,8 @@ arrow::Status Database::Impl::Attach(duckdb::DuckDB& target) {
     if (result->HasError()) {
       return TranslateOpenError(result->GetErrorObject(), options.path);
     }
+    // Zoned times read the same wherever the server runs; a session may choose another zone.
+    ARROW_RETURN_NOT_OK(RunOn(connection, "SET GLOBAL TimeZone = 'UTC'"));
   } catch (const std::exception& exception) {
     return TranslateOpenError(duckdb::ErrorData(exception), options.path);
   }

@@ -50,8 +50,15 @@ class MetricsRouter final : public wire::net::Router {
 
 wire::net::Route ProtocolRouter::OnRequest(const wire::net::RequestHead& head,
                                            const std::shared_ptr<wire::net::Call>& call) {
-  bool grpc = head.protocol == wire::net::Protocol::kGrpc;
-  return (grpc ? flight_ : http_)->OnRequest(head, call);
+  return RouterFor(head).OnRequest(head, call);
+}
+
+wire::net::Admission ProtocolRouter::AdmissionOf(const wire::net::RequestHead& head) {
+  return RouterFor(head).AdmissionOf(head);
+}
+
+wire::net::Router& ProtocolRouter::RouterFor(const wire::net::RequestHead& head) const {
+  return head.protocol == wire::net::Protocol::kGrpc ? *flight_ : *http_;
 }
 
 void ConnectProtocols(const config::Settings& settings, const Services& services,

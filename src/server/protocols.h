@@ -20,10 +20,13 @@ struct ServerState {
 /// gRPC to Flight, HTTP/1.1 to the routes. Connected once, before the listener starts.
 class ProtocolRouter final : public wire::net::Router {
  public:
+  wire::net::Admission AdmissionOf(const wire::net::RequestHead& head) override;
   wire::net::Route OnRequest(const wire::net::RequestHead& head,
                              const std::shared_ptr<wire::net::Call>& call) override;
 
  private:
+  wire::net::Router& RouterFor(const wire::net::RequestHead& head) const;
+
   friend void ConnectProtocols(const config::Settings& settings, const Services& services,
                                std::shared_ptr<ServerState> state, ProtocolRouter* router);
   std::shared_ptr<wire::net::Router> http_;
