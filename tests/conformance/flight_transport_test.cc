@@ -156,22 +156,6 @@ TEST_F(FlightTransportTest, ARefusedUploadTellsWhy) {
   EXPECT_TRUE(Eventually([this] { return ingest_->upload().aborted; }));
 }
 
-TEST_F(FlightTransportTest, AnUploadDroppedByItsClientIsRolledBack) {
-  const auto batch = NumberBatch(1000);
-  auto doomed = client::FlightClient::Connect(location_).ValueOrDie();
-  auto put = doomed->DoPut(client::FlightDescriptor::Path({"events"}), batch->schema())
-                 .ValueOrDie();
-  ASSERT_TRUE(put.writer->WriteRecordBatch(*batch).ok());
-  EXPECT_TRUE(Eventually([this] { return ingest_->upload().batches.size() == 1; }));
-  EXPECT_FALSE(ingest_->upload().aborted);
-  // Gone without half-closing the call.
-  put.writer.reset();
-  put.reader.reset();
-  doomed.reset();
-  EXPECT_TRUE(Eventually([this] { return ingest_->upload().aborted; }));
-  EXPECT_FALSE(ingest_->upload().finished);
-}
-
 TEST_F(FlightTransportTest, AnUploadCutByTheServersEndIsRolledBack) {
   const auto batch = NumberBatch(1000);
   auto put = Put(client::FlightDescriptor::Path({"events"}), batch->schema());
