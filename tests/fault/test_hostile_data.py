@@ -88,6 +88,8 @@ def mutate(chance, body):
     """A stream with a few bytes flipped, cut out, doubled or overwritten by extreme numbers."""
     body = bytearray(body)
     for _ in range(chance.choice([1, 1, 2, 8])):
+        if not body:
+            break
         at = chance.randrange(len(body))
         kind = chance.randrange(5)
         if kind == 0:

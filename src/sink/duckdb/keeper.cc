@@ -25,7 +25,11 @@ arrow::Status SinkState::Healthy() {
 }
 
 arrow::Status SinkState::NoteFailure(const arrow::Status& status) {
-  if (status.ok() || !database->invalidated()) return status;
+  if (status.ok()) return status;
+  if (!database->invalidated()) {
+    if (CodeOf(status) == ErrorCode::kNoSpace) WantCheckpoint();
+    return status;
+  }
   const bool no_space = CodeOf(status) == ErrorCode::kNoSpace;
   arrow::Status told = MakeError(
       no_space ? ErrorCode::kNoSpace : ErrorCode::kStorageUnavailable,
@@ -39,6 +43,15 @@ arrow::Status SinkState::NoteFailure(const arrow::Status& status) {
   }
   keeper_wake.notify_all();
   return told;
+}
+
+// What was rolled back for want of space stays in the file until a checkpoint cuts it off.
+void SinkState::WantCheckpoint() {
+  {
+    MutexLock lock(keeper_mutex);
+    checkpoint_wanted = true;
+  }
+  keeper_wake.notify_all();
 }
 
 void SinkState::NoteCommit(bool bulk) {
@@ -129,6 +142,7 @@ void SinkState::KeeperLoop() {
       lock.Lock();
       if (reopened.ok()) {
         failure = {};
+        checkpoint_wanted = true;
         retry = kRetryMin;
       } else if (!stop) {
         wait(lock);

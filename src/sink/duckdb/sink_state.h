@@ -98,6 +98,7 @@ struct SinkState {
   /// Version of a request whose outcome became clear only after a reopening.
   std::optional<std::string> SettledVersion(const std::optional<LedgerEntry>& entry)
       REQUIRES(commit_mutex);
+  void WantCheckpoint() EXCLUDES(keeper_mutex);
   void NoteCommit(bool bulk);
 
   arrow::Status RunCheckpoint();

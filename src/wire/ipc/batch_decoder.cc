@@ -55,6 +55,17 @@ arrow::Status CheckLengths(const arrow::ArrayData& data, int64_t length_max) {
   return {};
 }
 
+// Field nodes that a column of `type` has in a RecordBatch message.
+size_t NodeCount(const arrow::DataType& type) {
+  if (type.id() == arrow::Type::EXTENSION) {
+    return NodeCount(*static_cast<const arrow::ExtensionType&>(type).storage_type());
+  }
+  size_t count = 1;
+  if (type.id() == arrow::Type::DICTIONARY) return count;
+  for (const auto& child : type.fields()) count += NodeCount(*child->type());
+  return count;
+}
+
 }  // namespace
 
 struct BatchDecoder::Impl {
@@ -77,6 +88,7 @@ struct BatchDecoder::Impl {
       const std::shared_ptr<arrow::Buffer>& metadata,
       std::shared_ptr<arrow::Buffer> body);
   arrow::Status CheckKind(const MessageHead& head) const;
+  arrow::Status CheckNodes(const MessageHead& head) const;
   arrow::Status Feed(const std::shared_ptr<arrow::Buffer>& metadata,
                      std::shared_ptr<arrow::Buffer> body, int64_t body_bytes);
   arrow::Status CountDictionary(const MessageHead& head);
@@ -125,6 +137,21 @@ arrow::Status BatchDecoder::Impl::CheckKind(const MessageHead& head) const {
   }
 }
 
+// Arrow reads the nodes it expects and ignores further ones: a batch of another schema could
+// pass for one of this.
+arrow::Status BatchDecoder::Impl::CheckNodes(const MessageHead& head) const {
+  constexpr int kNodesField = 1;
+  constexpr size_t kNodeBytes = 16;  // struct FieldNode { length: long; null_count: long; }
+  size_t expected = 0;
+  for (const auto& field : schema->fields()) expected += NodeCount(*field->type());
+  const size_t found = head.header.VectorSize(kNodesField, kNodeBytes);
+  if (found != expected) {
+    return Error(ErrorCode::kBadData, "a batch does not have the columns of its schema: ",
+                 found, " field nodes instead of ", expected);
+  }
+  return {};
+}
+
 arrow::Status BatchDecoder::Impl::Feed(const std::shared_ptr<arrow::Buffer>& metadata,
                                        std::shared_ptr<arrow::Buffer> body,
                                        int64_t body_bytes) {
@@ -147,7 +174,8 @@ arrow::Status BatchDecoder::Impl::Feed(const std::shared_ptr<arrow::Buffer>& met
   }
   switch (status.code()) {
     case arrow::StatusCode::OutOfMemory:
-      return WithCode(ErrorCode::kOutOfMemory, status);
+      // Our pool would have said so: this is a claimed length that no memory could hold.
+      return WithContext("malformed IPC message", WithCode(ErrorCode::kTooLarge, status));
     case arrow::StatusCode::NotImplemented:
       return WithContext("IPC message", WithCode(ErrorCode::kUnsupportedType, status));
     default:
@@ -191,6 +219,7 @@ arrow::Result<std::shared_ptr<arrow::RecordBatch>> BatchDecoder::Impl::Take(
                  " bytes but carries ", present);
   }
   const int64_t wire_bytes = metadata->size() + head.body_bytes;
+  if (head.kind == MessageKind::kRecordBatch) ARROW_RETURN_NOT_OK(CheckNodes(head));
   pool->StartMessage(allowance_bytes(wire_bytes));
   ARROW_RETURN_NOT_OK(Feed(metadata, std::move(body), head.body_bytes));
   if (head.kind == MessageKind::kSchema) {

@@ -1,5 +1,7 @@
 #include "wire/net/http1_session.h"
 
+#include <limits>
+
 #include <algorithm>
 #include <utility>
 
@@ -194,10 +196,9 @@ void Http1Session::StartCall() {
     return;
   }
   input_ = Input::kBody;
-  if (head.content_length && body_bytes_max_ &&
-      *head.content_length > static_cast<uint64_t>(*body_bytes_max_)) {
-    FailBody(Error(ErrorCode::kTooLarge,
-                   "request body is over the limit of bytes: ", *body_bytes_max_));
+  const int64_t limit = body_bytes_max_.value_or(std::numeric_limits<int64_t>::max());
+  if (head.content_length && *head.content_length > static_cast<uint64_t>(limit)) {
+    FailBody(Error(ErrorCode::kTooLarge, "request body is over the limit of bytes: ", limit));
     return;
   }
   const std::string* expect = head.Header("expect");
