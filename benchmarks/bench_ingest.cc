@@ -11,6 +11,7 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
@@ -96,16 +97,23 @@ class Bench {
   explicit Bench(Options options) : options_(std::move(options)) {}
 
   Status Run() {
-    ARROW_RETURN_NOT_OK(PrintConditions("before"));
+    Probe before = PrintConditions("before");
     for (std::string storage : {"memory", "file"}) {
       if (options_.storage != "both" && options_.storage != storage) continue;
       ARROW_RETURN_NOT_OK(RunStorage(storage));
     }
-    return PrintConditions("after");
+    Probe after = PrintConditions("after");
+    auto moved = [](double a, double b) { return std::abs(a - b) > 0.15 * std::max(a, b); };
+    if (moved(before.memcpy_gb_per_s, after.memcpy_gb_per_s) ||
+        moved(before.fsync_ms, after.fsync_ms) || std::max(before.load, after.load) > 2.5) {
+      std::printf("**Do not quote this run**: memcpy or fsync moved by more than 15 %%, or the "
+                  "machine was loaded.\n");
+    }
+    return Status::OK();
   }
 
  private:
-  Status PrintConditions(const char* when) {
+  Probe PrintConditions(const char* when) {
     Probe probe = ProbeMachine(options_.folder);
     utsname system;
     uname(&system);
@@ -114,7 +122,7 @@ class Bench {
         "Linux %s\n",
         when, probe.memcpy_gb_per_s, probe.fsync_ms, probe.load,
         std::thread::hardware_concurrency(), system.release);
-    return Status::OK();
+    return probe;
   }
 
   bool Wanted(const std::string& group) const {
@@ -175,22 +183,23 @@ class Bench {
     return workload.rows() / (Now() - start) / 1e6;
   }
 
-  // The faster of both insert orders, settled by two loads each; says both in `note`.
+  // The faster of both insert orders by the median of three loads each, after a warm-up; says
+  // both in `note`.
   Result<InsertOrder> FasterOrder(const Workload& workload, const std::string& table,
                                   std::string* note) {
-    double best[2] = {0, 0};
-    for (int round = 0; round < 4; ++round) {
+    std::vector<double> rates[2];
+    for (int round = 0; round < 8; ++round) {
       auto order = round % 2 == 0 ? InsertOrder::kKept : InsertOrder::kFree;
       ARROW_ASSIGN_OR_RAISE(double rate, Rate(workload, [&] {
                               return duckdb_->Insert(table, workload.batches, order);
                             }));
-      best[round % 2] = std::max(best[round % 2], rate);
+      if (round >= 2) rates[round % 2].push_back(rate);
     }
+    double kept = Median(rates[0]), free = Median(rates[1]);
     char text[96];
-    std::snprintf(text, sizeof(text), "in-process order kept %.2f, free %.2f", best[0],
-                  best[1]);
+    std::snprintf(text, sizeof(text), "in-process order kept %.2f, free %.2f", kept, free);
     *note = text;
-    return best[1] > best[0] ? InsertOrder::kFree : InsertOrder::kKept;
+    return free > kept ? InsertOrder::kFree : InsertOrder::kKept;
   }
 
   Status LoadAllWays(const Workload& workload, double bar, bool memory) {
