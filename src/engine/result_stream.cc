@@ -66,8 +66,6 @@ ResultStream::ResultStream(std::unique_ptr<Connection> connection,
       batch_rows_target_(std::min(options.first_batch_rows, options.batch_rows_max)) {}
 
 ResultStream::~ResultStream() {
-  // Workers stop at once instead of filling the buffer of a result nobody reads.
-  if (!ended_) Interrupt();
   (void)Finish(arrow::Status::OK());
 }
 
@@ -227,6 +225,9 @@ arrow::Status ResultStream::Finish(arrow::Status status) {
   ended_ = true;
   const bool whole = status.ok() && run_->exhausted;
   try {
+    // Planning forgets an interrupt that came before it; without one, tearing down waits
+    // for workers that have no reason to stop.
+    if (!whole && connection_) connection_->duckdb().Interrupt();
     run_->builder.reset();
     run_->pending.reset();
     run_->result.reset();

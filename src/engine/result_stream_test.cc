@@ -290,6 +290,17 @@ TEST_F(ResultStreamTest, InterruptEndsARunningStatement) {
   EXPECT_EQ(stream.TakeConnection(), nullptr);
 }
 
+TEST_F(ResultStreamTest, InterruptBeforeTheStartEndsItToo) {
+  auto connection = Connect();
+  auto statement = Statement::Parse(
+      *connection, "SELECT sum(a.range * b.range) FROM range(10000000) a, range(1000000) b");
+  ASSERT_TRUE(statement.ok());
+  ResultStream stream(std::move(connection), {});
+  stream.Interrupt();
+  auto status = stream.Start(**statement, {});
+  EXPECT_EQ(CodeOf(status), ErrorCode::kCancelled) << status;
+}
+
 TEST_F(ResultStreamTest, AbandonedStreamEndsItsTransaction) {
   Run("CREATE TABLE t AS SELECT range AS i FROM range(1000000)");
   auto stream = Start("SELECT * FROM t");
