@@ -38,7 +38,7 @@ def test_block(server, tmp_path_factory, language, text):
     text = re.sub(r"\b8888\b", str(server.http_port), text)
     text = re.sub(r"\b8889\b", str(server.flight_port), text)
     environment = clean_environment({"ARROWPORT_URL": server.url})
-    environment["PATH"] = f"{tools}:{SOURCE_DIR / '.deps/venv/bin'}:{environment['PATH']}"
-    command = ["bash", "-euo", "pipefail", "-c", text] if language == "sh" else [str(SOURCE_DIR / ".deps/venv/bin/python"), "-c", text]
+    environment["PATH"] = f"{tools}:{SOURCE_DIR}/.deps/venv/bin:{environment['PATH']}"
+    command = ["bash", "-euo", "pipefail", "-c", text] if language == "sh" else [SOURCE_DIR / ".deps/venv/bin/python", "-c", text]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
