@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 BUILD := build/$(PRESET)
 PYTHON := .deps/venv/bin/python
 
-.PHONY: help setup build serve test demo bench compat soak fuzz check-all dev lint format clean
+.PHONY: help setup build everything serve test demo bench compat soak check-all dev lint format clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
