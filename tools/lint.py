@@ -172,7 +172,7 @@ def check_functions():
 
 def check_private_words():
     """The repository speaks of Arrowport alone: no machine paths."""
-    pattern = re.compile(r"(?<![\w.])/(work|farm)/|/tmp/bash_jobs")
+    pattern = re.compile(r"(?<![\w.])/(work|farm)/|/tmp/\w+_jobs")
     for path in tracked():
         if path == Path(__file__).resolve():
             continue
