@@ -429,6 +429,27 @@ TEST_F(DuckDbSinkTest, CommitsAreHeldBackWhileTheLogCannotShrink) {
   EXPECT_TRUE(status.ok()) << status.ToString();
 }
 
+TEST_F(DuckDbSinkTest, AnOrderedCheckpointWaitsForABulkLoad) {
+  OpenSink();
+  auto table = MakeTable("t");
+  auto bulk = sink_->BeginBulk(table, TableChange::kAppend);
+  ASSERT_TRUE((*bulk)->Append({Rows(0, 200000)}).ok());
+  std::atomic<bool> committed = false, early = false;
+  std::thread checkpoint([&] {
+    arrow::Status done = sink_->Checkpoint();
+    EXPECT_TRUE(done.ok()) << done.ToString();
+    early = !committed;
+  });
+  // Meanwhile groups go on.
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(Commit({{table, {Rows(i, 1)}, std::nullopt}})[0].status.ok());
+  }
+  committed = true;
+  ASSERT_TRUE((*bulk)->Commit(std::nullopt).status.ok());
+  checkpoint.join();
+  EXPECT_FALSE(early);
+}
+
 TEST_F(DuckDbSinkTest, IdleAfterABulkLoadIsCheckpointed) {
   options_.idle_checkpoint_ms = 50;
   OpenSink();
