@@ -429,25 +429,26 @@ TEST_F(DuckDbSinkTest, CommitsAreHeldBackWhileTheLogCannotShrink) {
   EXPECT_TRUE(status.ok()) << status.ToString();
 }
 
-TEST_F(DuckDbSinkTest, AnOrderedCheckpointWaitsForABulkLoad) {
+// DuckDB refuses a checkpoint beside a transaction that writes.
+TEST_F(DuckDbSinkTest, OrderedCheckpointsTakeTurnsWithCommits) {
   OpenSink();
   auto table = MakeTable("t");
   auto bulk = sink_->BeginBulk(table, TableChange::kAppend);
   ASSERT_TRUE((*bulk)->Append({Rows(0, 200000)}).ok());
-  std::atomic<bool> committed = false, early = false;
-  std::thread checkpoint([&] {
+  std::atomic<bool> stop = false;
+  std::thread groups([&] {
+    for (int i = 0; !stop; ++i) {
+      auto outcome = Commit({{table, {Rows(i, 100)}, std::nullopt}})[0];
+      EXPECT_TRUE(outcome.status.ok()) << outcome.status.ToString();
+    }
+  });
+  for (int i = 0; i < 10; ++i) {
     arrow::Status done = sink_->Checkpoint();
     EXPECT_TRUE(done.ok()) << done.ToString();
-    early = !committed;
-  });
-  // Meanwhile groups go on.
-  for (int i = 0; i < 5; ++i) {
-    ASSERT_TRUE(Commit({{table, {Rows(i, 1)}, std::nullopt}})[0].status.ok());
   }
-  committed = true;
+  stop = true;
+  groups.join();
   ASSERT_TRUE((*bulk)->Commit(std::nullopt).status.ok());
-  checkpoint.join();
-  EXPECT_FALSE(early);
 }
 
 TEST_F(DuckDbSinkTest, IdleAfterABulkLoadIsCheckpointed) {
