@@ -151,7 +151,8 @@ Selection CellSource::DropNulls(const Layer& layer, const Selection& cells,
   });
   if (plan_->nulls == NullRule::kFail && kept != cells.count) {
     ForEachCell(cells, [&](int64_t element, int64_t slot) {
-      if (!arrow::bit_util::GetBit(bits, offset + element)) FailCell(frame, slot, ErrorCode::kConstraintViolation, kNullPhrase, *plan_);
+      if (arrow::bit_util::GetBit(bits, offset + element)) return;
+      FailCell(frame, slot, ErrorCode::kConstraintViolation, kNullPhrase, *plan_);
     });
   }
   out->Resize(kept);
@@ -194,7 +195,9 @@ Selection CellSource::Resolve(const Selection& cells, const Frame& frame) {
     switch (layer.kind) {
       case LayerKind::kAllNull:
         if (plan_->nulls == NullRule::kFail) {
-          ForEachCell(current, [&](int64_t, int64_t slot) { FailCell(frame, slot, ErrorCode::kConstraintViolation, kNullPhrase, *plan_); });
+          ForEachCell(current, [&](int64_t, int64_t slot) {
+            FailCell(frame, slot, ErrorCode::kConstraintViolation, kNullPhrase, *plan_);
+          });
         }
         out->Clear();
         current = out->View();

@@ -336,7 +336,9 @@ arrow::Result<std::shared_ptr<const CompiledDescriptor>> CompiledDescriptor::Mak
 arrow::Status CheckDescriptor(const google::protobuf::DescriptorProto& proto,
                               const arrow::Schema& schema, const TableSchema* table) {
   ARROW_ASSIGN_OR_RAISE(auto compiled, CompiledDescriptor::Make(proto));
-  return internal::CompilePlan(schema, &compiled->message(), table, {}).status();
+  return internal::CompilePlan(internal::RowFormat::kProtobuf, schema,
+                               &compiled->message(), table, {})
+      .status();
 }
 
 std::shared_ptr<arrow::DataType> FlightTypeOf(const TableType& type) {

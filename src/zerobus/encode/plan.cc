@@ -22,6 +22,15 @@ struct Goal {
   bool is_element = false;  ///< one value of the repeated `field`
 };
 
+/// A VARIANT in its binary form.
+const TableType& BinaryVariant() {
+  static const TableType type{
+      .id = TypeId::kStruct,
+      .children = {{"metadata", TableType{.id = TypeId::kBinary}, false},
+                   {"value", TableType{.id = TypeId::kBinary}, false}}};
+  return type;
+}
+
 std::string ShownType(const Goal& goal) {
   return goal.type ? goal.type->ToString().substr(0, 200) : goal.field->type_name();
 }
@@ -92,7 +101,8 @@ arrow::Result<TableType> InferScalar(const FieldPlan& plan, const FieldDescripto
 
 class Compiler {
  public:
-  explicit Compiler(const EncodeOptions& options) : options_(options) {}
+  Compiler(RowFormat format, const EncodeOptions& options)
+      : format_(format), options_(options) {}
 
   /// `depth` counts levels of types, the columns being 1.
   arrow::Status Compile(const std::shared_ptr<arrow::DataType>& type, const Goal& goal,
@@ -238,8 +248,11 @@ class Compiler {
     return arrow::Status::OK();
   }
 
-  arrow::Status CompileStruct(const Goal& goal, int depth, FieldPlan* plan) {
+  arrow::Status CompileStruct(Goal goal, int depth, FieldPlan* plan) {
     plan->target = TypeId::kStruct;
+    if (format_ == RowFormat::kFlight && goal.type->id == TypeId::kVariant) {
+      goal.type = &BinaryVariant();
+    }
     bool fits = (!goal.type || goal.type->id == TypeId::kStruct) &&
                 (!goal.field || (goal.field->type() == FieldDescriptor::TYPE_MESSAGE &&
                                  !goal.field->is_map() && OneValue(goal)));
@@ -296,18 +309,20 @@ class Compiler {
     return arrow::Status::OK();
   }
 
+  RowFormat format_;
   EncodeOptions options_;
 };
 
 }  // namespace
 
-arrow::Result<std::unique_ptr<RecordPlan>> CompilePlan(const arrow::Schema& schema,
+arrow::Result<std::unique_ptr<RecordPlan>> CompilePlan(RowFormat format,
+                                                       const arrow::Schema& schema,
                                                        const Descriptor* message,
                                                        const TableSchema* table,
                                                        const EncodeOptions& options) {
   auto plan = std::make_unique<RecordPlan>();
   plan->schema = arrow::schema(schema.fields());
-  plan->format = message ? RowFormat::kProtobuf : RowFormat::kJson;
+  plan->format = format;
   plan->options = options;
   std::vector<TableField> columns;
   if (table) {
@@ -315,9 +330,10 @@ arrow::Result<std::unique_ptr<RecordPlan>> CompilePlan(const arrow::Schema& sche
       columns.push_back({column.name, column.type, column.nullable});
     }
   }
-  ARROW_RETURN_NOT_OK(Compiler(options).CompileMembers(plan->schema->fields(), message,
-                                                       table ? &columns : nullptr, "", 1,
-                                                       &plan->fields));
+  ARROW_RETURN_NOT_OK(Compiler(format, options)
+                          .CompileMembers(plan->schema->fields(), message,
+                                          table ? &columns : nullptr, "", 1,
+                                          &plan->fields));
   return plan;
 }
 

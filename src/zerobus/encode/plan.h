@@ -38,7 +38,7 @@ struct FieldPlan {
   std::vector<FieldPlan> children;
 };
 
-enum class RowFormat : uint8_t { kProtobuf, kJson };
+enum class RowFormat : uint8_t { kProtobuf, kJson, kFlight };
 
 struct RecordPlan {
   std::shared_ptr<arrow::Schema> schema;
@@ -47,11 +47,13 @@ struct RecordPlan {
   std::vector<FieldPlan> fields;
 };
 
-/// `message` or `table` may be null, not both; with both they must agree. Keeps nothing of
-/// them. Errors: kColumnNotFound (no field of a column's name, or a required one without
-/// column), kSchemaMismatch, kUnsupportedType.
+/// `message` (kProtobuf only) or `table` may be null, not both; with both they must agree.
+/// Keeps nothing of them. In kFlight a VARIANT may come as struct{metadata, value}, which is
+/// planned as a struct. Errors: kColumnNotFound (no field of a column's name, or a required
+/// one without column), kSchemaMismatch, kUnsupportedType.
 arrow::Result<std::unique_ptr<RecordPlan>> CompilePlan(
-    const arrow::Schema& schema, const google::protobuf::Descriptor* message,
-    const TableSchema* table, const EncodeOptions& options);
+    RowFormat format, const arrow::Schema& schema,
+    const google::protobuf::Descriptor* message, const TableSchema* table,
+    const EncodeOptions& options);
 
 }  // namespace arrowport::zerobus::encode::internal

@@ -306,7 +306,8 @@ arrow::Result<std::shared_ptr<const RowEncoder>> RowEncoder::MakeProtobuf(
   ARROW_RETURN_NOT_OK(CheckOptions(options));
   ARROW_ASSIGN_OR_RAISE(auto compiled, CompiledDescriptor::Make(proto));
   ARROW_ASSIGN_OR_RAISE(
-      auto plan, internal::CompilePlan(schema, &compiled->message(), table, options));
+      auto plan, internal::CompilePlan(internal::RowFormat::kProtobuf, schema,
+                                       &compiled->message(), table, options));
   return std::shared_ptr<const RowEncoder>(new RowEncoder(std::move(plan)));
 }
 
@@ -314,7 +315,8 @@ arrow::Result<std::shared_ptr<const RowEncoder>> RowEncoder::MakeJson(
     const arrow::Schema& schema, const TableSchema& table, const EncodeOptions& options) {
   ARROW_RETURN_NOT_OK(CheckOptions(options));
   ARROW_ASSIGN_OR_RAISE(auto plan,
-                        internal::CompilePlan(schema, nullptr, &table, options));
+                        internal::CompilePlan(internal::RowFormat::kJson, schema, nullptr,
+                                              &table, options));
   return std::shared_ptr<const RowEncoder>(new RowEncoder(std::move(plan)));
 }
 
