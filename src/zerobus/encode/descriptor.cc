@@ -250,7 +250,7 @@ class FirstComplaint final : public google::protobuf::DescriptorPool::ErrorColle
   void AddError(const std::string&, const std::string& element_name,
                 const google::protobuf::Message*, ErrorLocation,
                 const std::string& message) override {
-    if (text_.empty()) text_ = element_name + ": " + message;
+    if (text_.empty()) text_ = message + " (" + element_name + ")";
   }
   void AddWarning(const std::string&, const std::string&, const google::protobuf::Message*,
                   ErrorLocation, const std::string&) override {}
