@@ -121,13 +121,29 @@ TEST(Descriptor, WhatProtobufCannotHoldIsRefused) {
   }
 }
 
-TEST(Descriptor, TwoLevelStructsResolve) {
+TEST(Descriptor, DeepStructsResolve) {
   auto deep = arrow::struct_({field("x", arrow::int8())});
-  for (int i = 0; i < 90; ++i) deep = arrow::struct_({field("s", deep)});
+  for (int i = 0; i < 85; ++i) {
+    deep = i % 9 == 4 ? arrow::struct_({field("m", arrow::map(arrow::int8(), deep))})
+                      : arrow::struct_({field("s", deep), field("i", arrow::int16())});
+  }
   auto proto = MakeDescriptor(TableOf({field("s", deep)}));
   ASSERT_TRUE(proto.ok()) << proto.status();
   auto compiled = CompiledDescriptor::Make(*proto);
   ASSERT_TRUE(compiled.ok()) << compiled.status();
+  int depth = 1;
+  for (const pb::Descriptor* at = &(*compiled)->message(); at; ++depth) {
+    const pb::FieldDescriptor* next = at->FindFieldByName("s");
+    if (!next && (next = at->FindFieldByName("m"))) {
+      EXPECT_TRUE(next->is_map());
+      next = next->message_type()->map_value();
+    }
+    if (!next) break;
+    at = next->message_type();
+  }
+  EXPECT_EQ(depth, 87);
+  for (int i = 0; i < 20; ++i) deep = arrow::struct_({field("s", deep)});
+  EXPECT_FALSE(TableSchema::FromArrow(*arrow::schema({field("s", deep)})).ok());
 }
 
 TEST(Descriptor, ForeignDescriptorsAreSelfContainedOrRefused) {
