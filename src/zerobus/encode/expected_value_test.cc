@@ -22,8 +22,8 @@ const S& As(const T& scalar) {
 }
 
 int64_t Floor(int64_t value, int64_t by) {
-  return static_cast<int64_t>(
-      std::floor(static_cast<long double>(value) / static_cast<long double>(by)));
+  int64_t quotient = value / by;
+  return quotient * by > value ? quotient - 1 : quotient;
 }
 
 ScalarPtr Decoded(ScalarPtr scalar) {

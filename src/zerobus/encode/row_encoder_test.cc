@@ -394,6 +394,55 @@ TEST(RowEncoder, ExactlyTheBadRowsAreReported) {
   }
 }
 
+TEST(RowEncoder, NumbersAreTheDescriptors) {
+  pb::DescriptorProto proto;
+  ASSERT_TRUE(pb::TextFormat::ParseFromString(R"(name: "Air"
+    field { name: "late" number: 536870911 label: LABEL_OPTIONAL type: TYPE_STRING }
+    field { name: "inner" number: 2047 label: LABEL_OPTIONAL type: TYPE_MESSAGE
+            type_name: ".my.Air.Inner" }
+    field { name: "unused" number: 3 label: LABEL_OPTIONAL type: TYPE_BYTES }
+    field { name: "wide" number: 16 label: LABEL_REQUIRED type: TYPE_DOUBLE }
+    nested_type { name: "Inner"
+      field { name: "b" number: 1 label: LABEL_REPEATED type: TYPE_INT64 }
+      field { name: "a" number: 20000 label: LABEL_REQUIRED type: TYPE_BOOL } })",
+                                              &proto));
+  auto list = Lists({{1, -2}, {}, {3}});
+  auto flags = Values<arrow::BooleanBuilder, bool>({true, false, true}, arrow::boolean());
+  auto inner = arrow::StructArray::Make({flags, list},
+                                        arrow::FieldVector{field("a", flags->type()),
+                                                           field("b", list->type())})
+                   .ValueOrDie();
+  auto wide = Values<arrow::FloatBuilder, float>({1.5f, -0.0f, 3e38f}, arrow::float32());
+  auto schema = arrow::schema({field("wide", wide->type()), field("inner", inner->type()),
+                               field("late", arrow::utf8())});
+  auto batch = arrow::RecordBatch::Make(schema, 3,
+                                        {wide, inner, Texts({"x", std::nullopt, ""})});
+  auto encoder = RowEncoder::MakeProtobuf(*schema, proto, nullptr);
+  ASSERT_TRUE(encoder.ok()) << encoder.status();
+  EncodedRows rows = (*encoder)->Encode(*batch).ValueOrDie();
+  auto compiled = CompiledDescriptor::Make(proto).ValueOrDie();
+  pb::DynamicMessageFactory factory;
+  std::unique_ptr<pb::Message> message(factory.GetPrototype(&compiled->message())->New());
+  for (size_t i = 0; i < 3; ++i) {
+    ASSERT_TRUE(message->ParseFromString(std::string(rows.rows[i])));
+    EXPECT_TRUE(message->GetReflection()->GetUnknownFields(*message).empty());
+    const auto& inside = message->GetReflection()->GetMessage(
+        *message, compiled->message().FindFieldByName("inner"));
+    EXPECT_EQ(inside.GetReflection()->FieldSize(
+                  inside, inside.GetDescriptor()->FindFieldByName("b")),
+              i == 0 ? 2 : i == 1 ? 0 : 1);
+    EXPECT_EQ(inside.GetReflection()->GetBool(
+                  inside, inside.GetDescriptor()->FindFieldByName("a")),
+              i != 1);
+    EXPECT_EQ(message->GetReflection()->HasField(
+                  *message, compiled->message().FindFieldByName("late")),
+              i != 1);
+    EXPECT_EQ(message->GetReflection()->GetDouble(
+                  *message, compiled->message().FindFieldByName("wide")),
+              static_cast<const arrow::FloatArray&>(*wide).Value(static_cast<int64_t>(i)));
+  }
+}
+
 TEST(RowEncoder, TasksGiveTheSameRows) {
   auto batch = RandomBatch({.seed = 42, .row_count = 20000, .null_elements = false});
   auto table = TableSchema::FromArrow(*batch->schema()).ValueOrDie();

@@ -431,6 +431,34 @@ arrow::Result<TableType> FromArrowType(const arrow::DataType& arrow_type, int de
   }
 }
 
+/// What later code relies on: the right children, bounded depth and decimals.
+arrow::Status CheckType(const TableType& type, int depth) {
+  if (depth > kTypeDepthMax) {
+    return Error(ErrorCode::kUnsupportedType, "column type is nested deeper than ",
+                 kTypeDepthMax);
+  }
+  const size_t count = type.children.size();
+  const bool children_fit = type.id == TypeId::kStruct  ? true
+                            : type.id == TypeId::kArray ? count == 1
+                            : type.id == TypeId::kMap   ? count == 2
+                                                        : count == 0;
+  if (!children_fit) {
+    return Error(ErrorCode::kInvalidArgument, "column type has a wrong number of children: ",
+                 NameOf(type.id), " with ", count);
+  }
+  if (type.id == TypeId::kDecimal &&
+      (type.precision < 1 || type.precision > kArrowPrecisionMax || type.scale < 0 ||
+       type.scale > type.precision)) {
+    return Error(ErrorCode::kUnsupportedType, "decimal precision must be 1..",
+                 kArrowPrecisionMax, " and scale 0..precision: ", type.precision, ",",
+                 type.scale);
+  }
+  for (const TableField& child : type.children) {
+    ARROW_RETURN_NOT_OK(CheckType(child.type, depth + 1));
+  }
+  return type.id == TypeId::kStruct ? CheckMemberNames(type.children) : arrow::Status::OK();
+}
+
 }  // namespace
 
 std::string_view NameOf(TypeId id) {
@@ -481,6 +509,9 @@ arrow::Result<TableSchema> TableSchema::Make(std::vector<TableColumn> columns) {
     if (!names.insert(column.name).second) {
       return Error(ErrorCode::kSchemaMismatch,
                    "two columns have one name: ", Shown(column.name));
+    }
+    if (arrow::Status status = CheckType(column.type, 1); !status.ok()) {
+      return WithContext("column " + Shown(column.name), status);
     }
   }
   return TableSchema(std::move(columns));

@@ -79,7 +79,7 @@ class TableSchema {
  public:
   TableSchema() = default;
   /// Errors: kSchemaMismatch for a duplicate name or position, a negative position or too
-  /// many columns.
+  /// many columns; kInvalidArgument, kUnsupportedType for a malformed type.
   static arrow::Result<TableSchema> Make(std::vector<TableColumn> columns);
 
   /// From the `columns` array of a Unity Catalog table (JSON text). A column without a

@@ -126,6 +126,22 @@ TEST(TableSchema, HostileColumnsAreRefused) {
   EXPECT_EQ(CodeFor("[" + Column("a", "ARRAY", 0, deep) + "]"), ErrorCode::kUnsupportedType);
 }
 
+TEST(TableSchema, MalformedTypesAreRefused) {
+  const TableType malformed[] = {
+      {.id = TypeId::kDecimal},
+      {.id = TypeId::kDecimal, .precision = 77, .scale = 0},
+      {.id = TypeId::kDecimal, .precision = 5, .scale = 6},
+      {.id = TypeId::kArray},
+      {.id = TypeId::kMap, .children = {{"key", {.id = TypeId::kInt}, false}}},
+      {.id = TypeId::kInt, .children = {{"x", {.id = TypeId::kInt}, false}}},
+      {.id = TypeId::kStruct, .children = {{"x", {.id = TypeId::kArray}, true}}},
+      {.id = TypeId::kStruct,
+       .children = {{"x", {.id = TypeId::kInt}, true}, {"x", {.id = TypeId::kInt}, true}}}};
+  for (const TableType& type : malformed) {
+    EXPECT_FALSE(TableSchema::Make({{"c", type, true, 0}}).ok()) << NameOf(type.id);
+  }
+}
+
 TEST(TableSchema, FromArrow) {
   using arrow::field;
   auto schema = arrow::schema(
