@@ -72,7 +72,7 @@ struct Action {
   int64_t amount = 1;  ///< how far an acknowledgement is off
 };
 
-struct Fault {
+struct FaultRule {
   std::string table;  ///< empty: every table
   std::optional<Mode> mode;
   Span connections{1, kNoEnd};  ///< the n-th calls of the table, from 1
@@ -145,7 +145,7 @@ struct FlightRules {
 struct Script {
   TableRules all;
   std::map<std::string, TableRules> tables;
-  std::vector<Fault> faults;
+  std::vector<FaultRule> faults;
   OauthRules oauth;
   Statuses statuses;
   FlightRules flight;

@@ -124,7 +124,7 @@ arrow::Status ParseAction(const json& value, const std::string& path, Action* ac
   return fields.Finish();
 }
 
-arrow::Status CheckFault(const Fault& fault, JsonFields& fields) {
+arrow::Status CheckFault(const FaultRule& fault, JsonFields& fields) {
   const bool per_request =
       fault.point == Point::kBeforeLog || fault.point == Point::kAfterLog;
   const bool per_ack =
@@ -147,7 +147,7 @@ arrow::Status CheckFault(const Fault& fault, JsonFields& fields) {
   return fields.Finish();
 }
 
-arrow::Status ParseFault(const json& value, const std::string& path, Fault* fault) {
+arrow::Status ParseFault(const json& value, const std::string& path, FaultRule* fault) {
   JsonFields fields(value, path);
   Set(&fault->table, fields.Text("table"));
   if (fault->table == "*") fault->table.clear();

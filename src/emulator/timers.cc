@@ -18,6 +18,11 @@ void Timers::After(std::chrono::milliseconds delay, std::function<void()> task) 
   changed_.notify_one();
 }
 
+std::chrono::milliseconds Timers::Scaled(std::chrono::milliseconds delay) const {
+  return std::chrono::milliseconds(
+      static_cast<int64_t>(static_cast<double>(delay.count()) * scale_));
+}
+
 void Timers::Stop() {
   std::multimap<steady_clock::time_point, std::function<void()>> dropped;
   {

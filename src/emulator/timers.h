@@ -21,6 +21,8 @@ class Timers {
   ~Timers() { Stop(); }
 
   void After(std::chrono::milliseconds delay, std::function<void()> task);
+  /// `delay` as it will be.
+  std::chrono::milliseconds Scaled(std::chrono::milliseconds delay) const;
   /// Drops what is waiting and joins. Later tasks are dropped. Idempotent.
   void Stop();
 
