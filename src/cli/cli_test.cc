@@ -88,7 +88,7 @@ TEST_F(CliTest, HelpNamesEveryCommandAndExitsWithZero) {
   EXPECT_EQ(Run({"--help"}), kDone);
   for (const char* name : {"serve", "ingest", "query", "generate", "streams", "tables",
                            "config", "version", "completion", "delta", "migrate",
-                           "quarantine", "backup", "recover", "user", "doctor"})
+                           "quarantine", "backup", "recover", "user", "doctor", "zerobus"})
     EXPECT_THAT(output_, HasSubstr(std::string("\n  ") + name + " "));
   EXPECT_EQ(Run({"serve", "--help"}), kDone);
   EXPECT_THAT(output_, HasSubstr("--parquet-path"));
