@@ -225,7 +225,7 @@ TEST_F(IngestStreamTest, JitterKeepsAcksInOrder) {
   Script(R"({"acks": {"every": 1, "delay_ms": 1, "jitter_ms": 10}})");
   auto call = OpenJson();
   for (int64_t i = 0; i < 20; ++i) call->SendJson(i, {R"({"id": 1})"});
-  ASSERT_TRUE(call->call().Pump([&] { return !call->acks().empty() && call->acks().back() == 19; }));
+  ASSERT_TRUE(call->PumpAckOf(19));
   const auto acks = call->acks();
   EXPECT_TRUE(std::is_sorted(acks.begin(), acks.end()));
   EXPECT_EQ(acks.size(), 20u);
@@ -254,7 +254,7 @@ TEST_F(IngestStreamTest, FaultsStrikeAtTheirPointOnTheirConnection) {
       EXPECT_EQ(call->status(), kGrpcUnavailable);
       EXPECT_EQ(call->message(), "gone");
     } else {
-      ASSERT_TRUE(call->call().Pump([&] { return !call->acks().empty() && call->acks().back() == 2; }));
+      ASSERT_TRUE(call->PumpAckOf(2));
       EXPECT_FALSE(call->outcome());
     }
   }

@@ -160,6 +160,9 @@ class RecordCall {
   bool PumpAcks(size_t count) {
     return call_->Pump([&] { return acks().size() >= count; });
   }
+  bool PumpAckOf(int64_t offset) {
+    return call_->Pump([&] { return !acks().empty() && acks().back() == offset; });
+  }
   bool PumpOutcome() {
     return call_->Pump([&] { return call_->outcome.has_value(); });
   }
