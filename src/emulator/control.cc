@@ -115,6 +115,14 @@ HttpReply PostRotate(Service& service, const HttpRequest&, const Query& query) {
   return Json({{"streams", service.streams.Rotate(Argument(query, "table"), rotation)}});
 }
 
+HttpReply PostToken(Service& service, const HttpRequest&, const Query& query) {
+  const std::string table = Argument(query, "table");
+  if (const auto parts = TableNameParts(table); !parts.ok()) {
+    return HttpErrorOf(parts.status());
+  }
+  return Json({{"access_token", service.tokens.IssueFor(table)}});
+}
+
 HttpReply PostRevoke(Service& service, const HttpRequest&, const Query& query) {
   return Json({{"tokens", service.tokens.Revoke(Argument(query, "table"))}});
 }
@@ -140,6 +148,7 @@ constexpr ControlRoute kRoutes[] = {
     {"PUT", "/control/table", PutTable},
     {"DELETE", "/control/table", DeleteTable},
     {"POST", "/control/rotate", PostRotate},
+    {"POST", "/control/tokens", PostToken},
     {"POST", "/control/tokens/revoke", PostRevoke},
     {"POST", "/control/tokens/expire", PostExpire},
 };

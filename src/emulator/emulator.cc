@@ -120,6 +120,10 @@ int Emulator::Rotate(const std::string& table, std::optional<milliseconds> durat
   return parts_->service.streams.Rotate(table, rotation);
 }
 
+std::string Emulator::IssueToken(const std::string& table) {
+  return parts_->service.tokens.IssueFor(table);
+}
+
 int Emulator::RevokeTokens(const std::string& table) {
   return parts_->service.tokens.Revoke(table);
 }

@@ -61,6 +61,8 @@ class Emulator {
   /// Sends open streams of `table` (empty: all) a close signal, and ends them when
   /// `duration` has passed. Returns how many.
   int Rotate(const std::string& table, std::optional<std::chrono::milliseconds> duration);
+  /// A token as the endpoint would issue it for `table`, good for the script's life.
+  std::string IssueToken(const std::string& table);
   int RevokeTokens(const std::string& table);
   int ExpireTokens(const std::string& table);
 

@@ -269,6 +269,10 @@ TokenVerdict TokenIssuer::JudgeForTable(const std::string* authorization,
   return it->second.table == table ? TokenVerdict::kGood : TokenVerdict::kOtherTable;
 }
 
+std::string TokenIssuer::IssueFor(const std::string& table) {
+  return NewToken(table, scenario_->token_life_seconds());
+}
+
 int TokenIssuer::Revoke(const std::string& table) {
   MutexLock lock(mutex_);
   int changed = 0;

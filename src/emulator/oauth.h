@@ -37,6 +37,9 @@ class TokenIssuer {
   /// For the table API: any token that is good.
   TokenVerdict Judge(const std::string* authorization);
 
+  /// A token without a request, for a client that brings its own headers.
+  std::string IssueFor(const std::string& table);
+
   /// Of one table, or all for an empty name. Returns how many.
   int Revoke(const std::string& table);
   int Expire(const std::string& table);

@@ -84,6 +84,11 @@ ConnectionPlan Scenario::OnConnection(const std::string& table, Mode mode) {
   return ConnectionPlan(state_, state_->script.seed.value_or(seed_), table, mode, number);
 }
 
+int64_t Scenario::token_life_seconds() {
+  MutexLock lock(mutex_);
+  return state_->script.oauth.token_life_seconds;
+}
+
 Scenario::TokenPlan Scenario::OnTokenRequest() {
   MutexLock lock(mutex_);
   TokenPlan plan;

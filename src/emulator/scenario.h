@@ -71,6 +71,7 @@ class Scenario {
     std::optional<OauthFault> fault;
   };
   TokenPlan OnTokenRequest();
+  int64_t token_life_seconds();
 
  private:
   static std::shared_ptr<ScriptState> MakeState(Script script) {

@@ -354,6 +354,13 @@ def test_scripted_token_answers(emulator):
     assert emulator.counters()["token_requests"] == 5
 
 
+def test_tokens_are_issued_by_hand(emulator):
+    token = emulator.control("POST", "tokens", table=TABLE)["access_token"]
+    assert Put(emulator, metadata=emulator.metadata(token=token)).read() == READY
+    emulator.control("POST", "tokens", expect=400, table="no")
+    assert emulator.counters()["mints"] == 0
+
+
 def test_revoked_and_expired_tokens_are_refused(emulator):
     for what in ("revoke", "expire"):
         metadata = emulator.metadata()

@@ -137,7 +137,8 @@ struct Breakage {
   };
   Kind kind = Kind::kClose;
   uint32_t http2_code = 0;
-  /// Half a DATA frame of this call goes out first (kClose, kReset, kFreeze).
+  /// Half a DATA frame of this call goes out first (kClose, kReset, kFreeze); the
+  /// call's head must be out.
   bool torn_frame = false;
 };
 
