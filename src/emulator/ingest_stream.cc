@@ -346,8 +346,15 @@ void IngestStream::OnLogged(int64_t count, const arrow::Status& status) {
   AdvanceLogged();
 }
 
-void IngestStream::AdvanceLogged() {
+void IngestStream::CountLogged() {
+  ++logged_;
   const Rotation* rotation = plan_.rotation();
+  if (rotation && rotation->after_requests && logged_ == *rotation->after_requests) {
+    Rotate(*rotation);
+  }
+}
+
+void IngestStream::AdvanceLogged() {
   while (logged_ < written_ && !ack_delayed_) {
     const int64_t offset = logged_;
     const Action* action = over() ? nullptr : plan_.Strike(Point::kAfterLog, offset);
@@ -356,17 +363,13 @@ void IngestStream::AdvanceLogged() {
       ack_delayed_ = true;
       Later(*action->duration, [this] {
         ack_delayed_ = false;
-        ++logged_;
+        CountLogged();
         AdvanceLogged();
       });
     } else if (action && Act(*action, offset) == Flow::kStop) {
       return;
     } else {
-      ++logged_;
-    }
-    if (rotation && rotation->after_requests && logged_ == *rotation->after_requests &&
-        !over()) {
-      Rotate(*rotation);
+      CountLogged();
     }
   }
   if (!over()) DecideAcks();

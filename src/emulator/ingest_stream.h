@@ -75,6 +75,7 @@ class IngestStream : public wire::net::CallHandler {
 
   /// Takes logged requests through the point behind the log.
   void AdvanceLogged();
+  void CountLogged();
   void DecideAcks();
   void ScheduleAck(AckPoint point, int64_t count);
   void EmitAck(AckPoint point, int64_t count);
