@@ -18,6 +18,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int32_t kSparkPrecisionMax = 38;
+constexpr int32_t kArrowPrecisionMax = 76;
 
 struct TypeName {
   TypeId id;
@@ -297,25 +298,6 @@ arrow::Result<TableColumn> ParseColumn(const Json& json, size_t index) {
   return column;
 }
 
-/// `type` without extension, dictionary and run-end encoding.
-const arrow::DataType* ValueType(const arrow::DataType* type) {
-  while (true) {
-    switch (type->id()) {
-      case arrow::Type::EXTENSION:
-        type = static_cast<const arrow::ExtensionType*>(type)->storage_type().get();
-        break;
-      case arrow::Type::DICTIONARY:
-        type = static_cast<const arrow::DictionaryType*>(type)->value_type().get();
-        break;
-      case arrow::Type::RUN_END_ENCODED:
-        type = static_cast<const arrow::RunEndEncodedType*>(type)->value_type().get();
-        break;
-      default:
-        return type;
-    }
-  }
-}
-
 arrow::Result<TableType> FromArrowType(const arrow::DataType& arrow_type, int depth);
 
 /// The members of an Arrow struct; nullable members of type null are left out.
@@ -323,7 +305,7 @@ arrow::Result<std::vector<TableField>> FromArrowFields(const arrow::FieldVector&
                                                        int depth) {
   std::vector<TableField> members;
   for (const auto& field : fields) {
-    if (field->nullable() && ValueType(field->type().get())->id() == arrow::Type::NA) {
+    if (field->nullable() && ValueTypeOf(*field->type()).id() == arrow::Type::NA) {
       continue;
     }
     TableField member;
@@ -338,12 +320,20 @@ arrow::Result<std::vector<TableField>> FromArrowFields(const arrow::FieldVector&
   return members;
 }
 
-TableType DecimalOf(const arrow::DecimalType& decimal) {
+arrow::Result<TableType> DecimalOf(const arrow::DecimalType& decimal) {
+  if (decimal.scale() < -kArrowPrecisionMax || decimal.scale() > kArrowPrecisionMax) {
+    return Error(ErrorCode::kUnsupportedType,
+                 "decimal scale is out of range: ", decimal.scale());
+  }
   TableType type;
   type.id = TypeId::kDecimal;
   type.precision = decimal.precision() + std::max(0, -decimal.scale());
   type.scale = std::max(0, decimal.scale());
   type.precision = std::max(type.precision, type.scale);
+  if (type.precision > kArrowPrecisionMax) {
+    return Error(ErrorCode::kUnsupportedType, "decimal has more than ",
+                 kArrowPrecisionMax, " digits: ", type.precision);
+  }
   return type;
 }
 
@@ -393,7 +383,7 @@ arrow::Result<TableType> FromArrowType(const arrow::DataType& arrow_type, int de
     return Error(ErrorCode::kUnsupportedType, "Arrow type is nested deeper than ",
                  kTypeDepthMax);
   }
-  const arrow::DataType* value = ValueType(&arrow_type);
+  const arrow::DataType* value = &ValueTypeOf(arrow_type);
   TableType type;
   if (std::optional<TypeId> scalar = ScalarIdOf(*value)) {
     type.id = *scalar;
@@ -514,7 +504,7 @@ arrow::Result<TableSchema> TableSchema::FromArrow(const arrow::Schema& schema) {
   std::vector<TableColumn> columns;
   for (int i = 0; i < schema.num_fields(); ++i) {
     const arrow::Field& field = *schema.field(i);
-    if (field.nullable() && ValueType(field.type().get())->id() == arrow::Type::NA) {
+    if (field.nullable() && ValueTypeOf(*field.type()).id() == arrow::Type::NA) {
       continue;
     }
     arrow::Result<TableType> type = FromArrowType(*field.type(), 1);
@@ -530,6 +520,25 @@ const TableColumn* TableSchema::Find(std::string_view name) const {
     if (column.name == name) return &column;
   }
   return nullptr;
+}
+
+const arrow::DataType& ValueTypeOf(const arrow::DataType& type) {
+  const arrow::DataType* value = &type;
+  while (true) {
+    switch (value->id()) {
+      case arrow::Type::EXTENSION:
+        value = static_cast<const arrow::ExtensionType*>(value)->storage_type().get();
+        break;
+      case arrow::Type::DICTIONARY:
+        value = static_cast<const arrow::DictionaryType*>(value)->value_type().get();
+        break;
+      case arrow::Type::RUN_END_ENCODED:
+        value = static_cast<const arrow::RunEndEncodedType*>(value)->value_type().get();
+        break;
+      default:
+        return *value;
+    }
+  }
 }
 
 arrow::Result<TableType> TableTypeOf(const arrow::DataType& type) {

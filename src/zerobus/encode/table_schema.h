@@ -109,4 +109,8 @@ class TableSchema {
 /// time, duration, interval, union, and what holds them).
 arrow::Result<TableType> TableTypeOf(const arrow::DataType& type);
 
+/// `type` without extension, dictionary and run-end encoding, which do not change values.
+/// The result lives as long as `type`.
+const arrow::DataType& ValueTypeOf(const arrow::DataType& type);
+
 }  // namespace arrowport::zerobus::encode
