@@ -47,6 +47,7 @@ class ServerCall {
   bool half_closed = false;
   bool reset = false;
   bool closed = false;
+  bool over = false;  ///< ended by the script: messages that still come are ignored
 
   std::string header(const std::string& name) const {
     auto it = headers.find(name);
@@ -71,12 +72,17 @@ class ServerCall {
   void Finish(int code, const std::string& message = "", const std::string& details = "");
   void Reset(uint32_t error_code) {
     nghttp2_submit_rst_stream(connection->session, NGHTTP2_FLAG_NONE, id, error_code);
+    over = true;
   }
   void GoAway(uint32_t error_code) {
     nghttp2_session_terminate_session(connection->session, error_code);
     connection->closing = true;
+    over = true;
   }
-  void CloseTcp() { connection->closing = true; }
+  void CloseTcp() {
+    connection->closing = true;
+    over = true;
+  }
   void ResetTcp() {
     linger hard{1, 0};
     setsockopt(connection->socket, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
@@ -235,7 +241,7 @@ class TestServer {
       const std::string message = call.in.substr(begin + 5, size);
       begin += 5 + size;
       ++call.messages;
-      if (!call.connection->dead) script_.on_message(call, message);
+      if (!call.connection->dead && !call.over) script_.on_message(call, message);
     }
     call.in.erase(0, begin);
   }
@@ -386,7 +392,8 @@ inline void ServerCall::SendHeaders() {
 
 inline void ServerCall::Finish(int code, const std::string& message,
                                const std::string& details) {
-  if (finishing || closed) return;
+  if (over || closed) return;
+  over = true;
   finishing = true;
   trailers = {{"grpc-status", std::to_string(code)}, {"grpc-message", message}};
   if (!details.empty()) trailers.emplace_back("grpc-status-details-bin", details);
