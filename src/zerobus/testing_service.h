@@ -329,6 +329,12 @@ inline std::shared_ptr<arrow::RecordBatch> Ids(int64_t first, int64_t count) {
       arrow::schema({arrow::field("id", arrow::int64(), false)}), count, {array});
 }
 
+inline std::vector<int64_t> Sequence(int64_t first, int64_t count) {
+  std::vector<int64_t> ids(static_cast<size_t>(count));
+  for (int64_t i = 0; i < count; ++i) ids[static_cast<size_t>(i)] = first + i;
+  return ids;
+}
+
 /// A writer's options for the service: short times, no tokens.
 inline Options OptionsFor(const FakeService& service, Mode mode = Mode::kProto) {
   Options options(service.endpoint(), "main.test.ids");

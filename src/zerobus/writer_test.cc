@@ -17,14 +17,9 @@ using testing::Ids;
 using testing::MakeWriter;
 using testing::OptionsFor;
 using testing::Received;
+using testing::Sequence;
 using testing::ServerCall;
 using Action = FakeService::Action;
-
-std::vector<int64_t> Sequence(int64_t first, int64_t count) {
-  std::vector<int64_t> ids(static_cast<size_t>(count));
-  for (int64_t i = 0; i < count; ++i) ids[static_cast<size_t>(i)] = first + i;
-  return ids;
-}
 
 class WriterModes : public ::testing::TestWithParam<Mode> {};
 
