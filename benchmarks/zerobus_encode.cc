@@ -1,7 +1,8 @@
 // Arrow to Zerobus records: the encoder against the way it is done by hand with
 // libprotobuf, a DynamicMessage filled row by row through reflection, on one thread.
 //
-// Ways are interleaved; the figures are medians over rounds and the median of the ratios
+// Beside it: JSON rows, the Flight cast, and records of a harder shape (nulls, a dictionary,
+// decimals, lists, structs). Ways are interleaved; the figures are medians over rounds and the median of the ratios
 // within a round. Usage: zerobus_encode [rounds] [rows]
 #include <arrow/api.h>
 #include <google/protobuf/dynamic_message.h>
@@ -14,12 +15,14 @@
 
 #include "statistics.h"
 #include "zerobus/encode/descriptor.h"
+#include "zerobus/encode/flight_cast.h"
 #include "zerobus/encode/row_encoder.h"
 
 namespace arrowport::bench {
 namespace {
 
 namespace pb = google::protobuf;
+using zerobus::encode::CastToTable;
 using zerobus::encode::CompiledDescriptor;
 using zerobus::encode::EncodedRows;
 using zerobus::encode::MakeDescriptor;
@@ -59,11 +62,46 @@ std::shared_ptr<arrow::RecordBatch> MakeRows(int64_t rows) {
                                    *category.Finish(), *metric.Finish()});
 }
 
+/// Half of the values null, text behind a dictionary, decimals, lists of structs.
+std::shared_ptr<arrow::RecordBatch> MakeHardRows(int64_t rows) {
+  arrow::Int64Builder sparse;
+  arrow::StringDictionary32Builder city;
+  arrow::Decimal128Builder price(arrow::decimal128(18, 4));
+  auto x = std::make_shared<arrow::Int32Builder>();
+  auto name = std::make_shared<arrow::StringBuilder>();
+  auto point = std::make_shared<arrow::StructBuilder>(
+      arrow::struct_({arrow::field("x", arrow::int32()), arrow::field("n", arrow::utf8())}),
+      arrow::default_memory_pool(), std::vector<std::shared_ptr<arrow::ArrayBuilder>>{x, name});
+  arrow::ListBuilder points(arrow::default_memory_pool(), point);
+  for (int64_t i = 0; i < rows; ++i) {
+    Check(i % 2 ? sparse.Append(i * 1000003) : sparse.AppendNull());
+    Check(city.Append("city number " + std::to_string(i % 50)));
+    Check(price.Append(arrow::Decimal128(i * 31)));
+    Check(points.Append());
+    for (int64_t k = i % 4; k > 0; --k) {
+      Check(point->Append());
+      Check(x->Append(static_cast<int32_t>(i)));
+      Check(name->Append("a point of some name"));
+    }
+  }
+  arrow::ArrayVector columns = {*sparse.Finish(), *city.Finish(), *price.Finish(),
+                                *points.Finish()};
+  arrow::FieldVector fields;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    fields.push_back(arrow::field("c" + std::to_string(i), columns[i]->type()));
+  }
+  return arrow::RecordBatch::Make(arrow::schema(fields), rows, columns);
+}
+
+int64_t ArrowBytes(const arrow::ArrayData& array) {
+  int64_t bytes = 0;
+  for (const auto& buffer : array.buffers) bytes += buffer ? buffer->size() : 0;
+  for (const auto& child : array.child_data) bytes += ArrowBytes(*child);
+  return bytes + (array.dictionary ? ArrowBytes(*array.dictionary) : 0);
+}
 int64_t ArrowBytes(const arrow::RecordBatch& batch) {
   int64_t bytes = 0;
-  for (const auto& column : batch.columns()) {
-    for (const auto& buffer : column->data()->buffers) bytes += buffer ? buffer->size() : 0;
-  }
+  for (const auto& column : batch.columns()) bytes += ArrowBytes(*column->data());
   return bytes;
 }
 
@@ -98,15 +136,25 @@ double Seconds(const std::function<void()>& work) {
   return Now() - start;
 }
 
+void Print(const char* name, double arrow_bytes, int64_t rows, double seconds) {
+  std::printf("%-12s %8.1f MB/s of Arrow, %7.2f million rows/s\n", name,
+              arrow_bytes / 1e6 / seconds, static_cast<double>(rows) / 1e6 / seconds);
+}
+
+std::shared_ptr<const RowEncoder> MakeEncoder(const arrow::RecordBatch& batch) {
+  TableSchema table = Take(TableSchema::FromArrow(*batch.schema()));
+  return Take(RowEncoder::MakeProtobuf(*batch.schema(), Take(MakeDescriptor(table)), &table));
+}
+
 void Run(int rounds, int64_t row_count) {
   auto batch = MakeRows(row_count);
+  auto hard_batch = MakeHardRows(row_count);
   TableSchema table = Take(TableSchema::FromArrow(*batch->schema()));
-  pb::DescriptorProto proto = Take(MakeDescriptor(table));
-  auto compiled = Take(CompiledDescriptor::Make(proto));
-  auto protobuf = Take(RowEncoder::MakeProtobuf(*batch->schema(), proto, &table));
+  auto compiled = Take(CompiledDescriptor::Make(Take(MakeDescriptor(table))));
+  auto protobuf = MakeEncoder(*batch);
+  auto hard = MakeEncoder(*hard_batch);
   auto json = Take(RowEncoder::MakeJson(*batch->schema(), table));
-  const double arrow_mb = static_cast<double>(ArrowBytes(*batch)) / 1e6;
-  std::vector<double> ours, reflection, json_seconds, ratio;
+  std::vector<double> ours, reflection, json_seconds, cast_seconds, hard_seconds, ratio;
   for (int round = 0; round < rounds; ++round) {
     EncodedRows rows;
     std::vector<std::string> by_hand;
@@ -125,17 +173,20 @@ void Run(int rounds, int64_t row_count) {
     ratio.push_back(reflection.back() / ours.back());
     rows = {};
     json_seconds.push_back(Seconds([&] { rows = Take(json->Encode(*batch)); }));
+    rows = {};
+    hard_seconds.push_back(Seconds([&] { rows = Take(hard->Encode(*hard_batch)); }));
+    if (!rows.failed_rows.empty()) Die("a row failed");
+    cast_seconds.push_back(Seconds([&] { Take(CastToTable(*batch, table)); }));
   }
-  auto line = [&](const char* name, const std::vector<double>& seconds) {
-    double median = Median(seconds);
-    std::printf("%-12s %8.1f MB/s of Arrow, %7.2f million rows/s\n", name, arrow_mb / median,
-                static_cast<double>(row_count) / 1e6 / median);
-  };
+  const auto bytes = static_cast<double>(ArrowBytes(*batch));
   std::printf("%lld rows, %.1f MB of Arrow, %d rounds\n", static_cast<long long>(row_count),
-              arrow_mb, rounds);
-  line("protobuf", ours);
-  line("reflection", reflection);
-  line("json", json_seconds);
+              bytes / 1e6, rounds);
+  Print("protobuf", bytes, row_count, Median(ours));
+  Print("reflection", bytes, row_count, Median(reflection));
+  Print("json", bytes, row_count, Median(json_seconds));
+  Print("flight cast", bytes, row_count, Median(cast_seconds));
+  Print("hard shape", static_cast<double>(ArrowBytes(*hard_batch)), row_count,
+        Median(hard_seconds));
   std::printf("protobuf is %.1f times as fast as reflection\n", Median(ratio));
 }
 

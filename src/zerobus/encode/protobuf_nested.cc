@@ -145,16 +145,19 @@ bool CollectElements(const FieldPlan& plan, const ListReader& reader,
       FailCell(frame, slot, ErrorCode::kBadData, "list lies outside its elements: ", plan);
       return;
     }
-    if (range.count > frame.elements_max) [[unlikely]] {
+    // Views may overlap, so that few bytes of Arrow become very many elements.
+    const int64_t total = frame.failures->element_count() + range.count;
+    if (range.count > frame.elements_max ||
+        (frame.row_count == 1 && total > frame.elements_max)) [[unlikely]] {
       FailCell(frame, slot, ErrorCode::kTooLarge,
-           "list has more elements than a row may have bytes: ", plan);
+               "lists have more elements than a row may have bytes: ", plan);
       return;
     }
-    if (!fits || (frame.row_count > 1 &&
-                  elements->size() + range.count > kBlockElementsMax)) [[unlikely]] {
+    if (!fits || (frame.row_count > 1 && total > kBlockElementsMax)) [[unlikely]] {
       fits = false;
       return;
     }
+    frame.failures->AddElements(range.count);
     for (int64_t i = 0; i < range.count; ++i) elements->Add(range.first + i, slot);
   });
   if (!fits) frame.failures->AskForFewerRows();

@@ -63,6 +63,10 @@ arrow::Status RowTooLarge(int64_t bytes, int64_t bytes_max) {
                bytes_max);
 }
 
+arrow::Status OutOfMemory() {
+  return Error(ErrorCode::kOutOfMemory, "no memory to encode a batch");
+}
+
 /// Encodes one part as protobuf, block after block.
 class ProtobufPart {
  public:
@@ -231,7 +235,7 @@ void EncodePart(Call* call, Part* part) {
                        ? EncodeJson(call, part)
                        : ProtobufPart(call, part).Run();
   } catch (const std::bad_alloc&) {
-    part->status = Error(ErrorCode::kOutOfMemory, "no memory to encode a batch");
+    part->status = OutOfMemory();
   }
 }
 
@@ -262,6 +266,27 @@ arrow::Result<EncodedRows> Join(std::vector<Part> parts, int64_t row_count) {
     joined.buffers.push_back(std::move(part.bytes));
   }
   return joined;
+}
+
+arrow::Result<EncodedRows> EncodeTasks(const RecordPlan& plan,
+                                       const arrow::RecordBatch& batch,
+                                       const ParallelFor& parallel, int64_t task_count) {
+  const int64_t row_count = batch.num_rows();
+  Arrays arrays;
+  for (int i = 0; i < batch.num_columns(); ++i) arrays.push_back(batch.column_data(i));
+  Call call{plan, arrays};
+  std::vector<Part> parts(static_cast<size_t>(task_count));
+  for (int64_t i = 0; i < task_count; ++i) {
+    parts[static_cast<size_t>(i)].begin = row_count * i / task_count;
+    parts[static_cast<size_t>(i)].end = row_count * (i + 1) / task_count;
+  }
+  auto task = [&](int i) { EncodePart(&call, &parts[static_cast<size_t>(i)]); };
+  if (task_count == 1) {
+    task(0);
+  } else {
+    parallel(static_cast<int>(task_count), task);
+  }
+  return Join(std::move(parts), row_count);
 }
 
 arrow::Status CheckBatch(const arrow::RecordBatch& batch, const arrow::Schema& schema) {
@@ -324,27 +349,15 @@ arrow::Result<EncodedRows> RowEncoder::Encode(const arrow::RecordBatch& batch,
                                               const ParallelFor& parallel,
                                               int task_count_max) const {
   ARROW_RETURN_NOT_OK(CheckBatch(batch, *plan_->schema));
-  const int64_t row_count = batch.num_rows();
-  int64_t task_count = 1;
-  if (parallel) {
-    task_count = std::clamp<int64_t>(row_count / kTaskRowsMin, 1,
-                                     std::max(1, task_count_max));
+  const int64_t task_count =
+      parallel ? std::clamp<int64_t>(batch.num_rows() / kTaskRowsMin, 1,
+                                     std::max(1, task_count_max))
+               : 1;
+  try {
+    return EncodeTasks(*plan_, batch, parallel, task_count);
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory();
   }
-  Arrays arrays;
-  for (int i = 0; i < batch.num_columns(); ++i) arrays.push_back(batch.column_data(i));
-  Call call{*plan_, arrays};
-  std::vector<Part> parts(static_cast<size_t>(task_count));
-  for (int64_t i = 0; i < task_count; ++i) {
-    parts[static_cast<size_t>(i)].begin = row_count * i / task_count;
-    parts[static_cast<size_t>(i)].end = row_count * (i + 1) / task_count;
-  }
-  auto task = [&](int i) { EncodePart(&call, &parts[static_cast<size_t>(i)]); };
-  if (task_count == 1) {
-    task(0);
-  } else {
-    parallel(static_cast<int>(task_count), task);
-  }
-  return Join(std::move(parts), row_count);
 }
 
 }  // namespace arrowport::zerobus::encode

@@ -4,9 +4,10 @@
 //
 // Value rules: integers are checked against the column's range, decimals become plain text
 // at the column's scale and are checked against its precision, timestamps are microseconds
-// (nanoseconds by floor), dates are days (milliseconds by floor), text must be UTF-8. A null
-// is left out. JSON rows: binary is base64, decimals are text, dates and timestamps integers,
-// NaN and infinities the strings "NaN", "Infinity", "-Infinity".
+// (nanoseconds by floor), dates are days (milliseconds by floor), text must be UTF-8, a
+// VARIANT is the text of a JSON document. A null is left out; of equal map keys the last
+// stays. JSON rows: binary is base64, decimals are text, dates and timestamps integers, map
+// keys text, NaN and infinities the strings "NaN", "Infinity", "-Infinity".
 #pragma once
 
 #include <arrow/record_batch.h>

@@ -205,6 +205,8 @@ TEST(RowEncoder, TextMustBeUtf8InItsOwnCell) {
   // Together "\xc3" and "\xa9" are a character; neither cell is text.
   ExpectFailures({Texts({"a", "\xc3", "\xa9", "é", "\xff", ""}), Type(TypeId::kString)},
                  "1:BAD_DATA 2:BAD_DATA 4:BAD_DATA");
+  ExpectFailures({Texts({"a", "\xc3", "\xa9", "b"}), Type(TypeId::kString)},
+                 "1:BAD_DATA 2:BAD_DATA");
   ExpectFailures({Texts({"\xc3", std::nullopt, "\xa9"}), Type(TypeId::kString)},
                  "0:BAD_DATA 2:BAD_DATA");
   ExpectFailures({Texts({"\xed\xa0\x80", "\xf4\x90\x80\x80", "\xc0\x80"}),
@@ -320,6 +322,30 @@ TEST(RowEncoder, LongListsAreCutIntoSmallerBlocks) {
   options.row_bytes_max = 799999;
   EXPECT_EQ(Failures(Encoded({Lists(lists), type}, nullptr, options)),
             "300:TOO_LARGE 301:CONSTRAINT_VIOLATION");
+}
+
+TEST(RowEncoder, OverlappingListsDoNotMultiplyWithoutBound) {
+  // Each of 1,000 inner lists is all of the 100,000 elements; so is each of 50 rows.
+  const std::vector<int32_t> zeros(1000, 0), inner_sizes(1000, 100000);
+  const std::vector<int32_t> outer_sizes(50, 1000);
+  arrow::Int8Builder elements;
+  ASSERT_TRUE(elements.AppendValues(std::vector<int8_t>(100000, 1)).ok());
+  auto inner = arrow::ArrayData::Make(
+      arrow::list_view(arrow::int8()), 1000,
+      {nullptr, arrow::Buffer::FromVector(zeros), arrow::Buffer::FromVector(inner_sizes)},
+      {elements.Finish().ValueOrDie()->data()});
+  auto member = arrow::struct_({field("l", inner->type)});
+  auto structs = arrow::ArrayData::Make(member, 1000, {nullptr}, {inner});
+  auto outer = arrow::ArrayData::Make(
+      arrow::list_view(member), 50,
+      {nullptr, arrow::Buffer::FromVector(zeros), arrow::Buffer::FromVector(outer_sizes)},
+      {structs});
+  TableType type = TableTypeOf(*outer->type).ValueOrDie();
+  EncodeOptions options;
+  options.row_bytes_max = 1000000;
+  OneColumn column{arrow::MakeArray(outer), type};
+  EXPECT_EQ(Encoded(column, nullptr, options).failed_rows.size(), 50u);
+  EXPECT_EQ(EncodedJson(column, options).failed_rows.size(), 50u);
 }
 
 /// Ten thousand rows with bad ones of every kind among them.

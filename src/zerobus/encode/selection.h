@@ -85,6 +85,7 @@ class BlockFailures {
     failed_.assign(static_cast<size_t>(row_count), 0);
     failures_.clear();
     too_many_elements_ = false;
+    element_count_ = 0;
   }
   bool Has(int64_t row) const { return failed_[static_cast<size_t>(row)] != 0; }
   void Add(int64_t row, arrow::Status status) {
@@ -99,10 +100,15 @@ class BlockFailures {
   void AskForFewerRows() { too_many_elements_ = true; }
   bool wants_fewer_rows() const { return too_many_elements_; }
 
+  /// Elements of all lists of the block so far.
+  int64_t element_count() const { return element_count_; }
+  void AddElements(int64_t count) { element_count_ += count; }
+
  private:
   std::vector<uint8_t> failed_;
   std::vector<std::pair<int64_t, arrow::Status>> failures_;
   bool too_many_elements_ = false;
+  int64_t element_count_ = 0;
 };
 
 /// Message instances of one nesting level in the present block.
@@ -113,7 +119,7 @@ struct Frame {
   const int32_t* row = nullptr;      ///< row in the block of each instance; null: identity
   BlockFailures* failures = nullptr;
   int64_t row_count = 0;             ///< rows in the block
-  int64_t elements_max = 0;          ///< elements a row may have in one list
+  int64_t elements_max = 0;          ///< elements a row may have
 
   int64_t RowOf(int64_t slot) const { return row ? row[slot] : slot; }
 };
