@@ -22,7 +22,7 @@ struct PartitionRows {
 /// Immutable; thread-safe.
 class PartitionSplitter {
  public:
-  /// `table_columns`: the full Arrow schema (physical names) batches come in.
+  /// Batches come as ToArrowSchema says.
   /// Errors: kUnsupportedType for a partition column that is binary, nested or unknown.
   static arrow::Result<PartitionSplitter> Make(
       const TableSchema& schema, NameStyle names,
@@ -30,7 +30,8 @@ class PartitionSplitter {
 
   /// One entry per distinct combination of values in order of first appearance; the whole
   /// batch, shared, when there is but one. Errors: kTooLarge above `partitions_max`;
-  /// kBadData for text that is not UTF-8.
+  /// kBadData for text that is not UTF-8, kConstraintViolation for NULL (or "", which is
+  /// NULL here) in a column that is not nullable.
   arrow::Result<std::vector<PartitionRows>> Split(
       const std::shared_ptr<arrow::RecordBatch>& batch, int64_t partitions_max) const;
 
@@ -38,13 +39,16 @@ class PartitionSplitter {
   struct Key {
     int column = 0;
     std::string name;
+    bool nullable = true;
   };
   std::vector<Key> keys_;
   std::vector<int> kept_columns_;
 };
 
 /// The folder of a partition below the table, ending in '/', "" without partition columns:
-/// "day=2024-01-31/kind=a%3Ab/". `order`: the table's partition columns.
+/// "day=2024-01-31/kind=a/". Where a name or value would have to be escaped it is a neutral
+/// "partition-<16 hex digits>/": values come from the log alone, and readers differ in how
+/// often they decode a path. `order`: the table's partition columns.
 std::string PartitionFolder(const std::vector<std::string>& order,
                             const PartitionValues& values);
 
