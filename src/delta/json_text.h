@@ -1,4 +1,4 @@
-// JSON written straight into a string, for the log lines that are made at every commit.
+// JSON text written without a document in between.
 #pragma once
 
 #include <cstdint>
@@ -7,32 +7,25 @@
 
 namespace arrowport::delta {
 
-/// `text` in quotes with what JSON demands escaped. Bytes that are not UTF-8 become U+FFFD.
+/// Appends `text` quoted and escaped; bytes above 0x7F pass as they are.
 void AppendJsonString(std::string_view text, std::string* out);
 
-/// One object being written: keys in the order they are added. Caller-locked.
+/// One object: members are separated, names escaped, Close() ends it. Caller-locked.
 class JsonObject {
  public:
   explicit JsonObject(std::string* out) : out_(out) { out_->push_back('{'); }
-  /// Begins a member; the caller appends its value to the string.
-  std::string* Key(std::string_view name);
   void String(std::string_view name, std::string_view value);
   void Number(std::string_view name, int64_t value);
   void Boolean(std::string_view name, bool value);
-  /// `json` is a complete value.
-  void Json(std::string_view name, std::string_view json);
-  void End() { out_->push_back('}'); }
+  /// `json` is a value's text.
+  void Raw(std::string_view name, std::string_view json);
+  /// Writes the name; the caller appends the value to the same text.
+  void Name(std::string_view name);
+  void Close() { out_->push_back('}'); }
 
  private:
   std::string* out_;
   bool first_ = true;
 };
-
-/// The code point at the front of `text` and its bytes; 0 bytes when it is not UTF-8.
-struct CodePoint {
-  uint32_t value = 0;
-  int bytes = 0;
-};
-CodePoint DecodeCodePoint(std::string_view text);
 
 }  // namespace arrowport::delta

@@ -12,7 +12,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
-#include "delta/json_text.h"
+#include "delta/code_point.h"
 #include "delta/statistics.h"
 
 namespace arrowport::delta {
@@ -162,12 +162,8 @@ arrow::Result<std::optional<std::string>> PartitionText(const arrow::Array& arra
     case Type::STRING: {
       const auto text = static_cast<const arrow::StringArray&>(array).GetView(row);
       if (text.empty()) return std::nullopt;
-      for (auto rest = text; !rest.empty();) {
-        const CodePoint point = DecodeCodePoint(rest);
-        if (point.bytes == 0) {
-          return Error(ErrorCode::kBadData, "a partition value is not UTF-8");
-        }
-        rest.remove_prefix(static_cast<size_t>(point.bytes));
+      if (!IsUtf8(text)) {
+        return Error(ErrorCode::kBadData, "a partition value is not UTF-8");
       }
       return std::string(text);
     }

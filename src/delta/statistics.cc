@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "delta/code_point.h"
 #include "delta/json_text.h"
 
 namespace arrowport::delta {
@@ -333,10 +334,10 @@ std::optional<std::string> ObjectOf(const std::vector<StatisticsPlan::Node>& nod
                           ? ObjectOf(node.children, leaves, section)
                           : leaves[static_cast<size_t>(node.first_leaf)].*section;
     if (!text) continue;
-    object.Json(node.name, *text);
+    object.Raw(node.name, *text);
     any = true;
   }
-  object.End();
+  object.Close();
   if (!any) return std::nullopt;
   return out;
 }
@@ -440,9 +441,9 @@ std::string StatisticsCollector::ToJson(const parquet::FileMetaData& footer) con
       {"maxValues", &Texts::maximum},
       {"nullCount", &Texts::null_count}};
   for (const auto& [name, section] : sections) {
-    object.Json(name, ObjectOf(columns, leaves, section).value_or("{}"));
+    object.Raw(name, ObjectOf(columns, leaves, section).value_or("{}"));
   }
-  object.End();
+  object.Close();
   return out;
 }
 
