@@ -5,8 +5,7 @@
 // version it is committed on top of: after a lost race it takes in the winner's files and
 // goes on, so the table then holds exactly what the overwrite wrote. Changes of files by
 // maintenance (FileChange) are checked against every commit since their snapshot, appends
-// of winners left aside (WriteSerializable). Sources: Delta protocol; delta.md of Spark's
-// conflict rules is restated in conflict.h.
+// of winners left aside (WriteSerializable). The rules stand in conflict.h.
 #pragma once
 
 #include <arrow/record_batch.h>
@@ -135,7 +134,7 @@ struct ReadSet {
 /// A commit made elsewhere: compaction, z-order, vacuum's log entries, restore, properties.
 struct FileChange {
   std::string operation;  ///< "OPTIMIZE"
-  /// Name -> value as JSON text ("[\"a\"]", "true"); the log holds it as a string.
+  /// Name -> the text the log holds as a JSON string: "Append", "true", "[\"a\"]".
   std::vector<std::pair<std::string, std::string>> parameters;
   std::vector<std::pair<std::string, int64_t>> metrics;
   /// The state it was planned on.
