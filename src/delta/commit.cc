@@ -37,17 +37,14 @@ arrow::Result<std::optional<std::string>> WriterOf(const store::Store& store,
   return std::string();
 }
 
-arrow::Status Unknown(int64_t version, const arrow::Status& cause) {
-  return Error(ErrorCode::kStorageUnavailable, "whether version ", version,
-               " was committed is not known; repeat with the same key to find out: ",
-               cause.message());
+PutOutcome Unknown(int64_t version, const arrow::Status& cause) {
+  return {PutResult::kUnknown,
+          Error(ErrorCode::kStorageUnavailable, "whether version ", version,
+                " was committed is not known; repeat with the same key to find out: ",
+                cause.message())};
 }
 
 }  // namespace
-
-bool OutcomeUnknown(const arrow::Status& status) {
-  return !status.ok() && CodeOf(status) == ErrorCode::kStorageUnavailable;
-}
 
 CommitInfo MakeCommitInfo(const CommitHeader& header) {
   CommitInfo info;
@@ -87,26 +84,21 @@ std::string CommitText(const std::vector<Action>& actions) {
   return text;
 }
 
-arrow::Result<PutResult> PutCommit(store::Store* store, int64_t version,
-                                   const std::string& text, const std::string& txn_id) {
-  ARROW_RETURN_NOT_OK(FaultPoint("delta.commit.before_log"));
-  arrow::Status put = store->PutIfAbsent(CommitPath(version), text);
+PutOutcome PutCommit(store::Store* store, int64_t version, const std::string& text,
+                     const std::string& txn_id) {
+  arrow::Status put = FaultPoint("delta.commit.before_log");
+  if (!put.ok()) return {PutResult::kFailed, put};
+  put = store->PutIfAbsent(CommitPath(version), text);
   if (put.ok()) put = FaultPoint("delta.commit.after_log");
-  if (put.ok()) return PutResult::kWon;
+  if (put.ok()) return {PutResult::kWon, {}};
   auto writer = WriterOf(*store, version);
   if (!writer.ok()) return Unknown(version, writer.status());
-  if (!*writer) return put;
-  if (**writer != txn_id) {
-    // Losing is the answer only where somebody else was asked about; a failed store may
-    // fail the next attempt too, but then says so itself.
-    return PutResult::kLost;
-  }
-  if (CodeOf(put) == ErrorCode::kAlreadyExists) return PutResult::kWon;
-  // It is there, but the call that should have made it durable failed.
-  const arrow::Status synced = store->SyncFolder("_delta_log");
-  if (!synced.ok()) return Unknown(version, synced);
-  if (CodeOf(put) == ErrorCode::kStorageUnavailable) return Unknown(version, put);
-  return PutResult::kWon;
+  if (!*writer) return {PutResult::kFailed, put};
+  if (**writer != txn_id) return {PutResult::kLost, {}};
+  if (CodeOf(put) == ErrorCode::kAlreadyExists) return {PutResult::kWon, {}};
+  // It is there, but the call that should have made it durable failed; a failed sync is
+  // never taken back by a later one that succeeds.
+  return Unknown(version, put);
 }
 
 }  // namespace arrowport::delta

@@ -36,18 +36,20 @@ CommitInfo MakeCommitInfo(const CommitHeader& header);
 std::string CommitText(const std::vector<Action>& actions);
 
 enum class PutResult {
-  kWon,   ///< the version is ours and durable
-  kLost,  ///< the version is another writer's
+  kWon,      ///< the version is ours and durable
+  kLost,     ///< the version is another writer's
+  kFailed,   ///< nothing was written
+  kUnknown,  ///< it may be ours: its data files may not be removed
+};
+
+struct PutOutcome {
+  PutResult result = PutResult::kFailed;
+  arrow::Status status;  ///< kFailed: the store's error; kUnknown: kStorageUnavailable
 };
 
 /// Puts `text` as `version` unless it exists. An answer that leaves the outcome open is
-/// settled by reading the version back and comparing `txn_id`. Errors: those of the store
-/// when nothing was written; kStorageUnavailable with OutcomeUnknown() when it stays open.
-arrow::Result<PutResult> PutCommit(store::Store* store, int64_t version,
-                                   const std::string& text, const std::string& txn_id);
-
-/// Whether a failed PutCommit may have written the version: then its data files may not be
-/// removed.
-bool OutcomeUnknown(const arrow::Status& status);
+/// settled by reading the version back and comparing `txn_id`.
+PutOutcome PutCommit(store::Store* store, int64_t version, const std::string& text,
+                     const std::string& txn_id);
 
 }  // namespace arrowport::delta

@@ -126,7 +126,7 @@ void KeyIndex::Learn(int64_t version, int64_t committed_ms,
   version_ = std::max(version_, version);
   for (const KeyEntry& entry : keys) {
     CommittedKey committed{entry.sha256, entry.rows, version, committed_ms};
-    auto [at, added] = keys_.insert_or_assign(entry.key, std::move(committed));
+    keys_.insert_or_assign(entry.key, std::move(committed));
     by_age_.emplace(committed_ms, entry.key);
     ++unsummarised_;
   }
