@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "delta/table_properties.h"
 
 namespace arrowport::delta {
 namespace {
@@ -58,49 +59,6 @@ std::optional<int64_t> ParseNumber(std::string_view text) {
   return value;
 }
 
-std::optional<int64_t> UnitMillis(std::string_view unit) {
-  constexpr struct {
-    std::string_view name;
-    int64_t millis;
-  } kUnits[] = {{"millisecond", 1},     {"second", 1'000},    {"minute", 60'000},
-                {"hour", 3'600'000},    {"day", 86'400'000},  {"week", 604'800'000}};
-  if (unit.ends_with('s')) unit.remove_suffix(1);
-  for (const auto& known : kUnits) {
-    if (unit == known.name) return known.millis;
-  }
-  return std::nullopt;
-}
-
-std::optional<int64_t> ParseInterval(std::string_view text) {
-  const std::string lower = Lower(text);
-  std::string_view rest = lower;
-  std::vector<std::string_view> words;
-  while (!rest.empty()) {
-    const size_t begin = rest.find_first_not_of(' ');
-    if (begin == std::string_view::npos) break;
-    rest.remove_prefix(begin);
-    const size_t end = std::min(rest.find(' '), rest.size());
-    words.push_back(rest.substr(0, end));
-    rest.remove_prefix(end);
-  }
-  if (!words.empty() && words.front() == "interval") words.erase(words.begin());
-  if (words.empty() || words.size() % 2 != 0) return std::nullopt;
-  int64_t millis = 0;
-  for (size_t i = 0; i < words.size(); i += 2) {
-    int64_t count = -1;
-    const auto parsed =
-        std::from_chars(words[i].data(), words[i].data() + words[i].size(), count);
-    const auto unit = UnitMillis(words[i + 1]);
-    constexpr int64_t kCountMax = 100'000'000;
-    if (parsed.ec != std::errc() || parsed.ptr != words[i].data() + words[i].size() ||
-        count < 0 || count > kCountMax || !unit) {
-      return std::nullopt;
-    }
-    millis += count * *unit;
-  }
-  return millis;
-}
-
 bool IsGoodValue(ValueKind kind, std::string_view value) {
   switch (kind) {
     case ValueKind::kBoolean: {
@@ -110,7 +68,7 @@ bool IsGoodValue(ValueKind kind, std::string_view value) {
     case ValueKind::kNumber:
       return ParseNumber(value).has_value();
     case ValueKind::kInterval:
-      return ParseInterval(value).has_value();
+      return ParseIntervalMs(value).has_value();
     case ValueKind::kCheckpointPolicy:
       return value == "classic" || value == "v2";
     case ValueKind::kText:
@@ -172,13 +130,6 @@ void Insert(std::string_view name, std::vector<std::string>* list) {
 bool IsPropertyTrue(const StringMap& configuration, std::string_view name) {
   const auto found = configuration.find(name);
   return found != configuration.end() && Lower(found->second) == "true";
-}
-
-int64_t IntervalProperty(const StringMap& configuration, std::string_view name,
-                         int64_t otherwise_ms) {
-  const auto found = configuration.find(name);
-  if (found == configuration.end()) return otherwise_ms;
-  return ParseInterval(found->second).value_or(otherwise_ms);
 }
 
 int64_t NumberProperty(const StringMap& configuration, std::string_view name,

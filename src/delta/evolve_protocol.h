@@ -22,10 +22,6 @@ Protocol ProtocolFor(const Protocol& current, const TableSchema& schema,
 /// A boolean property, false when absent.
 bool IsPropertyTrue(const StringMap& configuration, std::string_view name);
 
-/// "interval 30 days", "interval 1 week 2 hours", ...: milliseconds; `otherwise` when the
-/// property is absent or not readable.
-int64_t IntervalProperty(const StringMap& configuration, std::string_view name,
-                         int64_t otherwise_ms);
 /// Whole numbers >= 1; `otherwise` when absent or not readable.
 int64_t NumberProperty(const StringMap& configuration, std::string_view name,
                        int64_t otherwise);

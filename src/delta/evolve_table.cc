@@ -285,6 +285,7 @@ arrow::Result<TableState> PlanTable(const arrow::Schema& schema,
     state.metadata.partition_columns.push_back(field->name);
   }
   state.metadata.configuration = definition.configuration;
+  state.properties = TableProperties::From(definition.configuration);
   state.protocol = ProtocolFor(Protocol{}, *state.schema, definition.configuration);
   ARROW_RETURN_NOT_OK(CheckPartitionColumns(state));
   return state;
@@ -308,6 +309,7 @@ arrow::Result<TableState> EvolveTable(const TableState& state, const arrow::Sche
     }
   }
   next.metadata.schema_string = SchemaToJson(*next.schema);
+  next.properties = TableProperties::From(next.metadata.configuration);
   next.protocol = ProtocolFor(state.protocol, *next.schema, next.metadata.configuration);
   return next;
 }

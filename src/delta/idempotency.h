@@ -5,6 +5,7 @@
 
 #include <arrow/result.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -62,7 +63,7 @@ class KeyIndex {
  private:
   arrow::Status ParseSummary(std::string_view text);
 
-  const int64_t window_ms_;
+  int64_t window_ms_;
   int64_t version_ = -1;
   int64_t summary_version_ = -1;
   size_t unsummarised_ = 0;
