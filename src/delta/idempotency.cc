@@ -151,6 +151,13 @@ void KeyIndex::Prune(int64_t now_ms) {
   }
 }
 
+int64_t KeyIndex::SafeUpTo() const {
+  if (unsummarised_ == 0 || by_age_.empty()) return version_;
+  const auto oldest = keys_.find(by_age_.begin()->second);
+  const int64_t in_window = oldest == keys_.end() ? -1 : oldest->second.version - 1;
+  return std::max(summary_version_, in_window);
+}
+
 std::string KeyIndex::SummaryText() const {
   std::string text;
   JsonObject header(&text);

@@ -51,7 +51,9 @@ class KeyIndex {
   size_t size() const { return keys_.size(); }
   /// Keys learnt since the newest summary.
   size_t unsummarised() const { return unsummarised_; }
-  int64_t summary_version() const { return summary_version_; }
+  /// The newest version whose keys nobody needs its commit for: they are in a summary, or
+  /// out of the window.
+  int64_t SafeUpTo() const;
 
   /// The content of a summary of what is known now.
   std::string SummaryText() const;

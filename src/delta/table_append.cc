@@ -97,6 +97,20 @@ GroupAppend::GroupAppend(TableLog* log, std::shared_ptr<store::Store> store,
 void GroupAppend::End(size_t member, arrow::Status status) {
   outcomes_[member].status = std::move(status);
   std::erase(waiting_, member);
+  const auto& producer = members_[member].producer;
+  if (!producer) return;
+  // The log keeps one number per producer: with a later one in it, a repeat of this
+  // request would be taken for done.
+  std::erase_if(waiting_, [&](size_t other) {
+    const auto& later = members_[other].producer;
+    if (!later || later->app_id != producer->app_id || later->version < producer->version) {
+      return false;
+    }
+    outcomes_[other].status =
+        Error(ErrorCode::kSequenceGap, "an earlier sequence of the producer was refused: ",
+              producer->version);
+    return true;
+  });
 }
 
 void GroupAppend::EndAll(const arrow::Status& status) {
@@ -113,38 +127,52 @@ void GroupAppend::Succeed(int64_t version) {
 }
 
 void GroupAppend::Sort() {
-  std::map<std::string_view, size_t> first_of;
+  std::map<std::string_view, size_t> by_key, by_producer;
   for (const size_t member : std::vector<size_t>(waiting_)) {
-    const AppendMember& request = members_[member];
-    arrow::Status status = CheckBookkeeping(request);
-    if (status.ok() && request.schema == nullptr) {
-      status = Error(ErrorCode::kInvalidArgument, "an append needs a schema");
-    }
-    if (!status.ok()) {
-      End(member, std::move(status));
-      continue;
-    }
-    if (!request.key) continue;
-    auto [at, added] = first_of.emplace(request.key->key, member);
-    if (added) continue;
-    followers_.emplace_back(member, at->second);
-    std::erase(waiting_, member);
+    if (outcomes_[member].status.ok()) SortOne(member, &by_key, &by_producer);
   }
+}
+
+void GroupAppend::SortOne(size_t member, std::map<std::string_view, size_t>* by_key,
+                          std::map<std::string_view, size_t>* by_producer) {
+  const AppendMember& request = members_[member];
+  arrow::Status status = CheckBookkeeping(request);
+  if (status.ok() && request.schema == nullptr) {
+    status = Error(ErrorCode::kInvalidArgument, "an append needs a schema");
+  }
+  if (!status.ok()) return End(member, std::move(status));
+  std::optional<size_t> leader;
+  if (request.key) {
+    auto [at, added] = by_key->emplace(request.key->key, member);
+    if (!added) leader = at->second;
+  }
+  if (!leader && request.producer) {
+    auto [at, added] = by_producer->emplace(request.producer->app_id, member);
+    if (!added && request.producer->version <= members_[at->second].producer->version) {
+      leader = at->second;
+    } else {
+      at->second = member;
+    }
+  }
+  if (!leader) return;
+  followers_.emplace_back(member, *leader);
+  std::erase(waiting_, member);
 }
 
 void GroupAppend::EndFollowers() {
   for (const auto& [member, leader] : followers_) {
     WriteOutcome& outcome = outcomes_[member];
     outcome = outcomes_[leader];
-    const AppendMember& first = members_[leader];
     if (!outcome.status.ok()) continue;
-    if (first.key->sha256 != members_[member].key->sha256) {
+    const auto& key = members_[member].key;
+    const auto& first = members_[leader].key;
+    const bool same_key = key && first && key->key == first->key;
+    if (same_key && first->sha256 != key->sha256) {
       outcome = {Error(ErrorCode::kKeyReused,
-                       "the idempotency key was used for other content: ",
-                       first.key->key)};
+                       "the idempotency key was used for other content: ", key->key)};
       continue;
     }
-    if (!outcome.replayed) outcome.rows = first.key->rows;
+    if (!outcome.replayed && same_key) outcome.rows = first->rows;
     outcome.replayed = true;
   }
 }

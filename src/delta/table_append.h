@@ -33,6 +33,8 @@ class GroupAppend {
  private:
   /// Ends members that cannot or need not be written.
   void Sort();
+  void SortOne(size_t member, std::map<std::string_view, size_t>* by_key,
+               std::map<std::string_view, size_t>* by_producer);
   void EndFollowers();
   void EndReplays();
   arrow::Result<WritePlan> Plan();
@@ -53,7 +55,7 @@ class GroupAppend {
   const WriteOptions& options_;
   std::vector<WriteOutcome> outcomes_;
   std::vector<size_t> waiting_;  ///< members without an outcome, in order
-  /// Members that repeat the key of an earlier one of the same group.
+  /// Members that repeat the key or sequence of an earlier one of the same group.
   std::vector<std::pair<size_t, size_t>> followers_;
 };
 

@@ -251,7 +251,7 @@ arrow::Status TableLog::SummariseKeys() {
 
 int64_t TableLog::KeysSafeUpTo() const {
   MutexLock lock(mutex_);
-  return keys_.unsummarised() == 0 ? keys_.version() : keys_.summary_version();
+  return keys_.SafeUpTo();
 }
 
 }  // namespace arrowport::delta
