@@ -2,6 +2,7 @@
 // back through the table reader.
 #include <arrow/compute/api_vector.h>
 #include <arrow/compute/initialize.h>
+#include <arrow/datum.h>
 #include <gmock/gmock.h>
 
 #include <set>
