@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +18,7 @@ namespace arrowport::delta {
 enum class TypeKind {
   kString, kLong, kInteger, kShort, kByte, kFloat, kDouble, kBoolean, kBinary, kDate,
   kTimestamp, kTimestampNtz, kDecimal, kStruct, kArray, kMap,
+  kVoid,  ///< a column of Spark's without values; read only
 };
 
 struct StructField;
@@ -41,6 +42,9 @@ struct StructField {
   bool nullable = true;
   /// Values as JSON text, keys as found ("delta.columnMapping.id", "comment", ...).
   std::map<std::string, std::string> metadata;
+  /// Of column mapping, taken from the metadata by ParseSchema; mapped_name may be empty.
+  std::string mapped_name;
+  std::optional<int32_t> field_id;
 
   /// The name in data files, statistics and partition values under column mapping by
   /// name or id ("delta.columnMapping.physicalName"), else `name`.
@@ -59,8 +63,9 @@ const StructField* FindField(const TableSchema& schema, std::string_view name);
 enum class NameStyle { kLogical, kPhysical };
 
 /// string -> utf8, timestamp -> timestamp[us, UTC], timestamp_ntz -> timestamp[us], date ->
-/// date32, decimal(p,s) -> decimal128, array -> list, map -> map. Field ids of column
-/// mapping go into the metadata Parquet uses ("PARQUET:field_id").
+/// date32, decimal(p,s) -> decimal128, array -> list of "element", map -> map, void -> null.
+/// With kPhysical the field ids of column mapping go into the metadata Parquet uses
+/// ("PARQUET:field_id").
 std::shared_ptr<arrow::Schema> ToArrowSchema(const TableSchema& schema, NameStyle names);
 std::shared_ptr<arrow::DataType> ToArrowType(const DataType& type, NameStyle names);
 

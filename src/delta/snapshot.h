@@ -12,8 +12,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "delta/actions.h"
 #include "delta/schema.h"
+#include "delta/table_properties.h"
 #include "store/store.h"
 
 namespace arrowport::delta {
@@ -25,6 +27,17 @@ struct TableState {
   std::shared_ptr<const TableSchema> schema;
   NameStyle column_names = NameStyle::kLogical;  ///< kPhysical under column mapping
   bool match_by_field_id = false;                ///< column mapping mode "id"
+  TableProperties properties;                    ///< of metadata.configuration
+
+  /// Parses and checks the two. Errors: kStorageCorrupt, kUnsupportedType (ParseSchema),
+  /// kNotBuilt (CheckReadable, a format other than Parquet).
+  static arrow::Result<std::shared_ptr<const TableState>> Make(Protocol protocol,
+                                                               Metadata metadata);
+
+  /// Whether `column` is a partition column, by its name in the schema.
+  bool IsPartitionColumn(std::string_view column) const;
+  /// The key of a column in partition values and statistics.
+  const std::string& StoredName(const StructField& field) const;
 };
 
 /// Immutable; shared by readers and by the next version's snapshot (files are kept in
@@ -68,7 +81,9 @@ struct LogEntry {
 /// One table's log below `_delta_log`. Thread-safe, without state of its own.
 class LogReader {
  public:
-  explicit LogReader(std::shared_ptr<const store::Store> store);
+  /// `clock` outlives the reader and its snapshots; it decides what has expired.
+  explicit LogReader(std::shared_ptr<const store::Store> store,
+                     const Clock& clock = SystemClock());
 
   /// The newest version. Errors: kTableNotFound (no log), kStorageCorrupt (gap, no
   /// protocol, no metadata, malformed commit, ... by name), kNotBuilt (a reader feature or
@@ -76,8 +91,8 @@ class LogReader {
   arrow::Result<std::shared_ptr<const Snapshot>> Load() const;
   /// Errors: also kNotFound for a version that was never made or is cleaned up.
   arrow::Result<std::shared_ptr<const Snapshot>> Load(int64_t version) const;
-  /// The newest version not younger than `timestamp_ms`. Errors: kNotFound before the
-  /// first version kept or after the last.
+  /// The newest version made at or before `timestamp_ms`. Errors: kNotFound before the
+  /// first version kept, and after the last when that time is still to come.
   arrow::Result<std::shared_ptr<const Snapshot>> LoadAsOf(int64_t timestamp_ms) const;
   /// `base` or what is newer: reads only the commits after base->version(), lists nothing
   /// while they are few.
@@ -106,7 +121,11 @@ class LogReader {
   const store::Store& store() const { return *store_; }
 
  private:
+  arrow::Result<std::shared_ptr<const Snapshot>> LoadOnce(
+      std::optional<int64_t> version) const;
+
   std::shared_ptr<const store::Store> store_;
+  const Clock* clock_;
 };
 
 /// "_delta_log/00000000000000000012.json"
