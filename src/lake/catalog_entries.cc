@@ -188,7 +188,7 @@ arrow::Result<std::shared_ptr<const ScanSource>> LakeCatalog::SourceFor(
     }
   }
   ARROW_ASSIGN_OR_RAISE(std::shared_ptr<const ScanSource> source,
-                        SourceOf(table, log_, previous.get()));
+                        SourceOf(table, previous.get()));
   MutexLock lock(mutex_);
   if (previous && previous->version < source->version) sources_.remove(previous);
   sources_.push_front(source);

@@ -147,6 +147,8 @@ arrow::Result<LogicalType> LogicalTypeOf(const DataType& type) {
       ARROW_ASSIGN_OR_RAISE(LogicalType value, LogicalTypeOf(*type.element));
       return LogicalType::MAP(key, value);
     }
+    case TypeKind::kVoid:  // always NULL; what CREATE TABLE ... AS SELECT NULL makes
+      return LogicalType::INTEGER;
     case TypeKind::kStruct:
       break;
   }

@@ -2,45 +2,70 @@
 
 #include <algorithm>
 #include <duckdb/common/types/selection_vector.hpp>
-#include <iterator>
+#include <memory>
+
+#include "delta/deletion_vector.h"
 
 namespace arrowport::lake {
 namespace {
 
-class DeletionFilter : public duckdb::DeleteFilter {
+using Rows = std::shared_ptr<const delta::DeletedRows>;
+
+/// Leaves deleted rows out.
+class WithoutDeleted : public duckdb::DeleteFilter {
  public:
-  DeletionFilter(std::vector<uint64_t> rows, DeletedRows which)
-      : rows_(std::move(rows)), which_(which) {}
+  explicit WithoutDeleted(Rows deleted) : deleted_(std::move(deleted)) {}
 
   duckdb::idx_t Filter(duckdb::row_t start_row, duckdb::idx_t count,
                        duckdb::SelectionVector& selected) override {
-    const uint64_t start = static_cast<uint64_t>(start_row);
-    auto from = std::lower_bound(rows_.begin(), rows_.end(), start);
-    auto to = std::lower_bound(from, rows_.end(), start + count);
-    const duckdb::idx_t listed = to - from;
+    const int64_t start = start_row;
+    const int64_t end = start + static_cast<int64_t>(count);
     // A selection that was not set selects every row, at no cost.
-    const duckdb::idx_t kept =
-        which_ == DeletedRows::kOnlyThem ? listed : count - listed;
-    if (kept == count) return count;
+    if (!deleted_->AnyIn(start, end)) return count;
     selected.Initialize(count);
-    if (which_ == DeletedRows::kOnlyThem) {
-      for (duckdb::idx_t i = 0; i < listed; ++i) selected.set_index(i, from[i] - start);
-      return listed;
-    }
     duckdb::idx_t out = 0;
-    uint64_t row = start;
-    for (auto deleted = from; deleted != to; ++deleted) {
-      for (; row < *deleted; ++row) selected.set_index(out++, row - start);
-      ++row;
-    }
-    for (; row < start + count; ++row) selected.set_index(out++, row - start);
+    int64_t row = start;
+    deleted_->VisitRuns(start, end, [&](int64_t begin, int64_t run_end) {
+      for (; row < begin; ++row) selected.set_index(out++, row - start);
+      row = std::max(row, run_end);
+    });
+    for (; row < end; ++row) selected.set_index(out++, row - start);
     return out;
   }
 
  private:
-  const std::vector<uint64_t> rows_;
-  const DeletedRows which_;
+  const Rows deleted_;
 };
+
+/// Reads deleted rows alone, but for those that were deleted earlier.
+class OnlyDeleted : public duckdb::DeleteFilter {
+ public:
+  OnlyDeleted(Rows deleted, Rows earlier)
+      : deleted_(std::move(deleted)), earlier_(std::move(earlier)) {}
+
+  duckdb::idx_t Filter(duckdb::row_t start_row, duckdb::idx_t count,
+                       duckdb::SelectionVector& selected) override {
+    selected.Initialize(std::max<duckdb::idx_t>(count, 1));
+    duckdb::idx_t out = 0;
+    deleted_->VisitRuns(start_row, start_row + static_cast<int64_t>(count),
+                        [&](int64_t begin, int64_t end) {
+                          for (int64_t row = begin; row < end; ++row) {
+                            if (earlier_ && earlier_->Contains(row)) continue;
+                            selected.set_index(out++, row - start_row);
+                          }
+                        });
+    return out;
+  }
+
+ private:
+  const Rows deleted_, earlier_;
+};
+
+arrow::Result<Rows> Read(const ScanSource& source,
+                         const std::optional<delta::DeletionVectorDescriptor>& vector) {
+  if (!vector) return nullptr;
+  return delta::ReadDeletionVector(*source.store, *vector);
+}
 
 }  // namespace
 
@@ -48,19 +73,15 @@ arrow::Result<duckdb::unique_ptr<duckdb::DeleteFilter>> MakeDeletionFilter(
     const ScanSource& source, const ScanFile& file) {
   const ScanFile::Parts& parts = file.parts();
   if (!parts.deletion_vector) return nullptr;
-  ARROW_ASSIGN_OR_RAISE(std::vector<uint64_t> rows,
-                        source.log->DeletedRows(*source.store, *parts.deletion_vector));
-  if (parts.earlier_deletion_vector) {
-    ARROW_ASSIGN_OR_RAISE(
-        std::vector<uint64_t> earlier,
-        source.log->DeletedRows(*source.store, *parts.earlier_deletion_vector));
-    std::vector<uint64_t> newly;
-    std::set_difference(rows.begin(), rows.end(), earlier.begin(), earlier.end(),
-                        std::back_inserter(newly));
-    rows = std::move(newly);
+  ARROW_ASSIGN_OR_RAISE(Rows deleted, Read(source, parts.deletion_vector));
+  duckdb::unique_ptr<duckdb::DeleteFilter> filter;
+  if (parts.deleted_rows == DeletedRows::kLeftOut) {
+    filter = duckdb::make_uniq<WithoutDeleted>(std::move(deleted));
+  } else {
+    ARROW_ASSIGN_OR_RAISE(Rows earlier, Read(source, parts.earlier_deletion_vector));
+    filter = duckdb::make_uniq<OnlyDeleted>(std::move(deleted), std::move(earlier));
   }
-  return duckdb::unique_ptr<duckdb::DeleteFilter>(
-      duckdb::make_uniq<DeletionFilter>(std::move(rows), parts.deleted_rows));
+  return filter;
 }
 
 }  // namespace arrowport::lake

@@ -10,7 +10,7 @@
 namespace arrowport::lake {
 
 /// nullptr when every row is read. The filter is stateless: several threads scan one file.
-/// Errors: those of LogSource::DeletedRows.
+/// Errors: those of delta::ReadDeletionVector.
 arrow::Result<duckdb::unique_ptr<duckdb::DeleteFilter>> MakeDeletionFilter(
     const ScanSource& source, const ScanFile& file);
 

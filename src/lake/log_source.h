@@ -51,9 +51,6 @@ class LogSource {
   /// Errors: kNotFound for a commit that is not kept.
   virtual arrow::Result<Commit> ReadCommit(const schema::TableName& name,
                                            int64_t version) = 0;
-  /// Positions in the data file, ascending, each once. Errors: kStorageCorrupt, kNotFound.
-  virtual arrow::Result<std::vector<uint64_t>> DeletedRows(
-      const store::Store& store, const delta::DeletionVectorDescriptor& vector) = 0;
 };
 
 }  // namespace arrowport::lake

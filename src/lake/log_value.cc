@@ -1,11 +1,15 @@
 #include "lake/log_value.h"
 
+#include <arrow/scalar.h>
+
 #include <charconv>
 #include <cmath>
+#include <duckdb/common/types/date.hpp>
 #include <duckdb/common/types/timestamp.hpp>
 #include <limits>
 
 #include "base/error.h"
+#include "delta/partition_value.h"
 #include "lake/column_type.h"
 
 namespace arrowport::lake {
@@ -24,23 +28,6 @@ std::optional<Int> WholeNumber(std::string_view text) {
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return value;
-}
-
-enum class Zone { kRequired, kUtcWhenMissing, kNone };
-
-std::optional<int64_t> Micros(std::string_view text, Zone zone) {
-  duckdb::timestamp_t parsed;
-  duckdb::string_t zone_name;
-  bool has_offset = false;
-  const auto result = duckdb::Timestamp::TryConvertTimestampTZ(
-      text.data(), text.size(), parsed, /*use_offset=*/true, has_offset, zone_name);
-  if (result != duckdb::TimestampCastResult::SUCCESS || zone_name.GetSize() != 0 ||
-      !duckdb::Timestamp::IsFinite(parsed)) {
-    return std::nullopt;
-  }
-  if (zone == Zone::kRequired && !has_offset) return std::nullopt;
-  if (zone == Zone::kNone && has_offset && text.back() != 'Z') return std::nullopt;
-  return parsed.value;
 }
 
 std::optional<Value> Cast(std::string_view text, const LogicalType& type) {
@@ -78,49 +65,53 @@ bool FitsScale(std::string_view text, int scale) {
   return last <= point + static_cast<size_t>(scale);
 }
 
-std::optional<Value> Time(std::string_view text, const DataType& type) {
-  if (type.kind == TypeKind::kTimestamp) {
-    auto micros = Micros(text, Zone::kUtcWhenMissing);
-    if (!micros) return std::nullopt;
-    return Value::TIMESTAMPTZ(duckdb::timestamp_tz_t(*micros));
-  }
-  auto micros = Micros(text, Zone::kNone);
-  if (!micros) return std::nullopt;
-  return Value::TIMESTAMP(duckdb::timestamp_t(*micros));
+template <typename ArrowType>
+auto ScalarValue(const arrow::Scalar& scalar) {
+  using ScalarType = typename arrow::TypeTraits<ArrowType>::ScalarType;
+  return static_cast<const ScalarType&>(scalar).value;
 }
 
-std::optional<Value> ParsePartition(const std::string& text, const DataType& type) {
+duckdb::hugeint_t HugeInt(const arrow::Decimal128& value) {
+  duckdb::hugeint_t result;
+  result.upper = value.high_bits();
+  result.lower = value.low_bits();
+  return result;
+}
+
+Value FromScalar(const arrow::Scalar& scalar, const DataType& type) {
   switch (type.kind) {
-    case TypeKind::kString:
-      return duckdb::Value::StringIsValid(text) ? std::optional<Value>(Value(text))
-                                                : std::nullopt;
     case TypeKind::kLong:
+      return Value::BIGINT(ScalarValue<arrow::Int64Type>(scalar));
     case TypeKind::kInteger:
+      return Value::INTEGER(ScalarValue<arrow::Int32Type>(scalar));
     case TypeKind::kShort:
+      return Value::SMALLINT(ScalarValue<arrow::Int16Type>(scalar));
     case TypeKind::kByte:
-      return Whole(text, type);
+      return Value::TINYINT(ScalarValue<arrow::Int8Type>(scalar));
     case TypeKind::kFloat:
-      return Cast(text, LogicalType::FLOAT);
+      return Value::FLOAT(ScalarValue<arrow::FloatType>(scalar));
     case TypeKind::kDouble:
-      return Cast(text, LogicalType::DOUBLE);
+      return Value::DOUBLE(ScalarValue<arrow::DoubleType>(scalar));
     case TypeKind::kBoolean:
-      if (text == "true") return Value::BOOLEAN(true);
-      if (text == "false") return Value::BOOLEAN(false);
-      return std::nullopt;
-    case TypeKind::kBinary:
-      return Value::BLOB(reinterpret_cast<duckdb::const_data_ptr_t>(text.data()),
-                         text.size());
+      return Value::BOOLEAN(ScalarValue<arrow::BooleanType>(scalar));
     case TypeKind::kDate:
-      return Cast(text, LogicalType::DATE);
+      return Value::DATE(duckdb::date_t(ScalarValue<arrow::Date32Type>(scalar)));
     case TypeKind::kTimestamp:
+      return Value::TIMESTAMPTZ(
+          duckdb::timestamp_tz_t(ScalarValue<arrow::TimestampType>(scalar)));
     case TypeKind::kTimestampNtz:
-      return Time(text, type);
+      return Value::TIMESTAMP(
+          duckdb::timestamp_t(ScalarValue<arrow::TimestampType>(scalar)));
     case TypeKind::kDecimal:
-      if (!FitsScale(text, type.scale)) return std::nullopt;
-      return Cast(text, LogicalType::DECIMAL(static_cast<uint8_t>(type.precision),
-                                             static_cast<uint8_t>(type.scale)));
-    default:
-      return std::nullopt;
+      return Value::DECIMAL(HugeInt(ScalarValue<arrow::Decimal128Type>(scalar)),
+                            static_cast<uint8_t>(type.precision),
+                            static_cast<uint8_t>(type.scale));
+    default: {  // string and binary
+      const auto& bytes =
+          *static_cast<const arrow::BaseBinaryScalar&>(scalar).value;
+      if (type.kind == TypeKind::kString) return Value(bytes.ToString());
+      return Value::BLOB(bytes.data(), bytes.size());
+    }
   }
 }
 
@@ -135,16 +126,29 @@ std::optional<Value> DoubleMin(std::string_view text) {
 }
 
 std::optional<Value> TimeBound(std::string_view text, TypeKind kind, Bound bound) {
-  auto micros = Micros(text, kind == TypeKind::kTimestamp ? Zone::kRequired : Zone::kNone);
+  auto micros = delta::ParseTimestampText(text);
   if (!micros) return std::nullopt;
-  const int64_t widened =
-      bound == Bound::kMin ? *micros - kMillisecond : *micros + kMillisecond;
+  int64_t widened = 0;
+  if (__builtin_add_overflow(*micros,
+                             bound == Bound::kMin ? -kMillisecond : kMillisecond,
+                             &widened)) {
+    return std::nullopt;
+  }
   // The ends of the range stand for infinity.
   if (!duckdb::Timestamp::IsFinite(duckdb::timestamp_t(widened))) return std::nullopt;
   if (kind == TypeKind::kTimestamp) {
     return Value::TIMESTAMPTZ(duckdb::timestamp_tz_t(widened));
   }
   return Value::TIMESTAMP(duckdb::timestamp_t(widened));
+}
+
+std::optional<Value> DateBound(std::string_view text) {
+  auto days = delta::ParseDateText(text);
+  if (!days || *days <= std::numeric_limits<int32_t>::min() + 1 ||
+      *days >= std::numeric_limits<int32_t>::max()) {
+    return std::nullopt;
+  }
+  return Value::DATE(duckdb::date_t(static_cast<int32_t>(*days)));
 }
 
 }  // namespace
@@ -156,10 +160,15 @@ arrow::Result<Value> PartitionValue(const std::optional<std::string>& text,
     return Error(ErrorCode::kUnsupportedType,
                  "a partition column cannot be nested: ", type.ToString());
   }
-  if (!text || text->empty()) return Value(logical);
-  if (auto value = ParsePartition(*text, type)) return *std::move(value);
-  return Error(ErrorCode::kStorageCorrupt, "a partition value of the log is no ",
-               type.ToString(), ": ", *text);
+  ARROW_ASSIGN_OR_RAISE(auto scalar, delta::ParsePartitionValue(text, type));
+  if (!scalar->is_valid) return Value(logical);
+  // DuckDB takes decimals of up to 18 digits as plain integers.
+  Value value = FromScalar(*scalar, type);
+  if (value.type() != logical && !value.DefaultTryCastAs(logical, /*strict=*/true)) {
+    return Error(ErrorCode::kStorageCorrupt, "a partition value of the log is no ",
+                 type.ToString(), ": ", text.value_or(""));
+  }
+  return value;
 }
 
 std::optional<Value> StatisticBound(std::string_view text, bool is_string,
@@ -186,7 +195,7 @@ std::optional<Value> StatisticBound(std::string_view text, bool is_string,
       }
       return Value(std::string(text));
     case TypeKind::kDate:
-      return is_string ? Cast(text, LogicalType::DATE) : std::nullopt;
+      return is_string ? DateBound(text) : std::nullopt;
     case TypeKind::kTimestamp:
     case TypeKind::kTimestampNtz:
       return is_string ? TimeBound(text, type.kind, bound) : std::nullopt;

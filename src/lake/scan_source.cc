@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "delta/deletion_vector.h"
 #include "lake/log_value.h"
 
 namespace arrowport::lake {
@@ -63,13 +64,11 @@ const ScanFile::Column& ScanFile::StatisticsOf(uint32_t index,
   return *columns_.back();
 }
 
-arrow::Result<std::shared_ptr<ScanSource>> SourceWithoutFiles(
-    const TableVersion& table, std::shared_ptr<LogSource> log) {
+arrow::Result<std::shared_ptr<ScanSource>> SourceWithoutFiles(const TableVersion& table) {
   auto source = std::make_shared<ScanSource>();
   source->name = table.name;
   source->version = table.snapshot->version();
   source->serial = next_serial.fetch_add(1);
-  source->log = std::move(log);
   source->store = table.store;
   source->snapshot = table.snapshot;
   const delta::TableState& state = table.snapshot->state();
@@ -89,10 +88,9 @@ arrow::Result<std::shared_ptr<ScanSource>> SourceWithoutFiles(
   return source;
 }
 
-arrow::Result<std::shared_ptr<const ScanSource>> SourceOf(
-    const TableVersion& table, std::shared_ptr<LogSource> log,
-    const ScanSource* previous) {
-  ARROW_ASSIGN_OR_RAISE(auto source, SourceWithoutFiles(table, std::move(log)));
+arrow::Result<std::shared_ptr<const ScanSource>> SourceOf(const TableVersion& table,
+                                                          const ScanSource* previous) {
+  ARROW_ASSIGN_OR_RAISE(auto source, SourceWithoutFiles(table));
   // An append keeps the entries of the files that were there: same address, same file, as
   // long as both snapshots live, and they do.
   std::unordered_map<const delta::AddFile*, size_t> known;
@@ -125,11 +123,8 @@ arrow::Result<std::shared_ptr<const ScanSource>> SourceOf(
 
 arrow::Result<std::string> OpenablePath(const store::Store& store,
                                         std::string_view path_in_log) {
-  ARROW_ASSIGN_OR_RAISE(delta::DataPath path, delta::DecodePath(path_in_log));
-  if (!path.absolute) return store.PathFor(path.path);
-  // Whoever may write a log could else have the server read any file it can open.
-  return Error(ErrorCode::kNotBuilt, "a data file outside the table's folder: ",
-               path_in_log);
+  ARROW_ASSIGN_OR_RAISE(std::string path, delta::PathBelowRoot(store, path_in_log));
+  return store.PathFor(path);
 }
 
 arrow::Result<std::vector<std::optional<duckdb::Value>>> PartitionConstants(

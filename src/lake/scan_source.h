@@ -78,7 +78,6 @@ struct ScanSource {
   schema::TableName name;
   int64_t version = 0;
   uint64_t serial = 0;  ///< no two sources of the process have the same
-  std::shared_ptr<LogSource> log;  ///< for deletion vectors
   std::shared_ptr<const store::Store> store;
   std::shared_ptr<const delta::Snapshot> snapshot;  ///< keeps what `files` came from
   MatchBy match = MatchBy::kName;
@@ -91,16 +90,15 @@ struct ScanSource {
 
 /// Columns of a table, partition columns with their slots, without files. Errors:
 /// kUnsupportedType.
-arrow::Result<std::shared_ptr<ScanSource>> SourceWithoutFiles(
-    const TableVersion& table, std::shared_ptr<LogSource> log);
+arrow::Result<std::shared_ptr<ScanSource>> SourceWithoutFiles(const TableVersion& table);
 
 /// The files of a snapshot. `previous`, of the same table, lends the entries both have.
 /// Errors: also kStorageCorrupt (paths, partition values).
-arrow::Result<std::shared_ptr<const ScanSource>> SourceOf(
-    const TableVersion& table, std::shared_ptr<LogSource> log,
-    const ScanSource* previous);
+arrow::Result<std::shared_ptr<const ScanSource>> SourceOf(const TableVersion& table,
+                                                          const ScanSource* previous);
 
-/// The location of a path of the log. Errors: kStorageCorrupt.
+/// Where DuckDB opens a path of the log. Errors: kStorageCorrupt, kNotBuilt for one outside
+/// the table's folder: whoever may write a log could else have the server read any file.
 arrow::Result<std::string> OpenablePath(const store::Store& store,
                                         std::string_view path_in_log);
 /// Values for the slots of the partition columns; further slots are left out.
