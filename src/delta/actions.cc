@@ -164,7 +164,7 @@ Metadata ReadMetadata(Members& members) {
   members.Optional("id", &metadata.id);
   members.Optional("name", &metadata.name);
   members.Optional("description", &metadata.description);
-  members.Required("schemaString", &metadata.schema_string);
+  members.Optional("schemaString", &metadata.schema_string);
   members.Optional("partitionColumns", &metadata.partition_columns);
   members.Optional("configuration", &metadata.configuration);
   members.Optional("createdTime", &metadata.created_time_ms);

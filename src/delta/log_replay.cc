@@ -34,7 +34,14 @@ arrow::Result<std::shared_ptr<const TableState>> TableState::Make(Protocol proto
                  metadata.format_provider);
   }
   auto state = std::make_shared<TableState>();
-  ARROW_ASSIGN_OR_RAISE(state->schema, ParseSchema(metadata.schema_string));
+  if (metadata.schema_string.empty()) {
+    // A table that was made before its columns were known.
+    auto no_columns = std::make_shared<TableSchema>();
+    no_columns->kind = TypeKind::kStruct;
+    state->schema = std::move(no_columns);
+  } else {
+    ARROW_ASSIGN_OR_RAISE(state->schema, ParseSchema(metadata.schema_string));
+  }
   state->properties = TableProperties::From(metadata.configuration);
   const auto mode = metadata.configuration.find("delta.columnMapping.mode");
   if (mode != metadata.configuration.end() && mode->second != "none") {
