@@ -44,6 +44,8 @@ class ChangeFiles {
         ARROW_RETURN_NOT_OK(AddChangeFile(commit, *cdc));
       } else if (const auto* add = std::get_if<delta::AddFile>(&action)) {
         if (add->data_change) paths[add->path].add = add;
+      } else if (const auto* metadata = std::get_if<delta::Metadata>(&action)) {
+        keeps_feed_ = KeepsFeed(*metadata);
       } else if (const auto* remove = std::get_if<delta::RemoveFile>(&action)) {
         if (remove->data_change) paths[remove->path].remove = remove;
       }
@@ -68,17 +70,23 @@ class ChangeFiles {
         {std::move(field), type, std::move(definition), source_->slot_count++});
   }
 
+  static bool KeepsFeed(const delta::Metadata& metadata) {
+    auto found = metadata.configuration.find(kFeedProperty);
+    return found != metadata.configuration.end() &&
+           duckdb::StringUtil::CIEquals(found->second, "true");
+  }
+
   // Rewritten files hold rows that did not change: without a change feed they would be
   // reported as removed and added.
-  arrow::Status CheckFeed(const Commit& commit) const {
-    const auto& configuration = table_.snapshot->state().metadata.configuration;
-    auto found = configuration.find(kFeedProperty);
-    if (found != configuration.end() &&
-        duckdb::StringUtil::CIEquals(found->second, "true")) {
-      return {};
+  arrow::Status CheckFeed(const Commit& commit) {
+    if (!keeps_feed_) {
+      ARROW_ASSIGN_OR_RAISE(TableVersion then,
+                            log_.LoadVersion(table_.name, commit.version));
+      keeps_feed_ = KeepsFeed(then.snapshot->state().metadata);
     }
+    if (*keeps_feed_) return {};
     return Error(ErrorCode::kBadQuery,
-                 "the table keeps no change feed and version ", commit.version,
+                 "the table kept no change feed when version ", commit.version,
                  " removed or rewrote rows: set ", kFeedProperty,
                  " on the table, or ask for later versions");
   }
@@ -181,6 +189,7 @@ class ChangeFiles {
   LogSource& log_;
   const TableVersion& table_;
   ScanSource* source_;
+  std::optional<bool> keeps_feed_;  ///< at the commit looked at
 };
 
 }  // namespace

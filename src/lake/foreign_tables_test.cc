@@ -69,7 +69,7 @@ class ForeignTables : public LakeTest {
  protected:
   void SetUp() override {
     LakeTest::SetUp();
-    const char* shared = std::getenv("ARROWPORT_SHARED_DIR");  // lint: allow-getenv
+    const char* shared = std::getenv("ARROWPORT_SHARED_DIR");
     shared_ = fs::path(shared == nullptr ? "" : shared) / "delta";
     if (shared == nullptr || !fs::exists(shared_ / "cases.json")) {
       GTEST_SKIP() << "the tables of other writers are not here (../shared/delta)";
