@@ -46,8 +46,9 @@ std::shared_ptr<TableEntry> MakeEntry(LakeCatalog& catalog,
 
 int64_t VersionOf(const duckdb::BoundAtClause& at) {
   duckdb::Value version = at.GetValue();
-  if (version.IsNull() ||
-      !version.DefaultTryCastAs(duckdb::LogicalType::BIGINT, /*strict=*/true)) {
+  // A cast that fails may also give NULL.
+  if (!version.DefaultTryCastAs(duckdb::LogicalType::BIGINT, /*strict=*/true) ||
+      version.IsNull()) {
     throw duckdb::BinderException("AT (VERSION => ...) takes a whole number");
   }
   return version.GetValue<int64_t>();
@@ -55,7 +56,7 @@ int64_t VersionOf(const duckdb::BoundAtClause& at) {
 
 int64_t TimestampMsOf(duckdb::ClientContext& context, const duckdb::BoundAtClause& at) {
   duckdb::Value time = at.GetValue();
-  if (time.IsNull() || !time.TryCastAs(context, duckdb::LogicalType::TIMESTAMP_TZ)) {
+  if (!time.TryCastAs(context, duckdb::LogicalType::TIMESTAMP_TZ) || time.IsNull()) {
     throw duckdb::BinderException("AT (TIMESTAMP => ...) takes a timestamp");
   }
   const auto micros = duckdb::timestamp_t(time.GetValue<int64_t>());

@@ -3,8 +3,6 @@
 #include <duckdb/common/multi_file/multi_file_column_mapper.hpp>
 #include <duckdb/execution/expression_executor.hpp>
 #include <duckdb/planner/expression/bound_constant_expression.hpp>
-#include <duckdb/planner/expression/bound_reference_expression.hpp>
-#include <duckdb/planner/filter/expression_filter.hpp>
 #include <map>
 
 #include "base/error.h"
@@ -83,6 +81,14 @@ bool ConstantPasses(duckdb::ClientContext& context, const TableFilter& filter,
                                  .GetValue<bool>();
 }
 
+duckdb::LogicalType TypeAt(const ScanSource& source,
+                           const duckdb::vector<duckdb::ColumnIndex>& column_ids,
+                           size_t position) {
+  const auto id = column_ids[position].GetPrimaryIndex();
+  if (id < source.columns.size()) return source.columns[id].type;
+  return duckdb::LogicalType::BIGINT;  // file_row_number: the others are constants
+}
+
 /// The filters that are left for the rows of a file.
 struct FileFilters {
   bool skip_file = false;
@@ -103,7 +109,8 @@ FileFilters FiltersFor(duckdb::ClientContext& context, const ScanSource& source,
     }
     auto other_type = view.other_types.find(position);
     if (constant == nullptr && other_type == view.other_types.end()) {
-      result.rest->filters.emplace(position, filter->Copy());
+      auto checkable = CheckablePart(*filter, TypeAt(source, column_ids, position));
+      if (checkable) result.rest->filters.emplace(position, std::move(checkable));
       continue;
     }
     // DuckDB derives optional filters that are wrong where all is NULL, and cannot
@@ -115,14 +122,11 @@ FileFilters FiltersFor(duckdb::ClientContext& context, const ScanSource& source,
       result.skip_file = true;
       return result;
     }
-    const auto& type = source.columns[column_ids[position].GetPrimaryIndex()].type;
-    if (!KeepsComparisons(other_type->second, type)) {
-      // As a filter on the file's type it would round its constants; as an expression it
-      // is evaluated after the column has the table's type.
-      duckdb::BoundReferenceExpression column(type, 0ULL);
-      required =
-          duckdb::make_uniq<duckdb::ExpressionFilter>(required->ToExpression(column));
-    }
+    const duckdb::LogicalType type = TypeAt(source, column_ids, position);
+    // As a filter on the file's type it would round its constants; as an expression it is
+    // evaluated after the column has the table's type.
+    required = KeepsComparisons(other_type->second, type) ? CheckablePart(*required, type)
+                                                          : AsExpression(*required, type);
     result.rest->filters.emplace(position, std::move(required));
   }
   return result;

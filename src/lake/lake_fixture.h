@@ -107,7 +107,8 @@ class LakeTest : public testing::Test {
 
   std::string Root() const { return (folder_ / "lake").string(); }
   std::string Path(const std::string& table, const std::string& file = "") const {
-    return (std::filesystem::path(Root()) / table / file).string();
+    const auto folder = std::filesystem::path(Root()) / table;
+    return (file.empty() ? folder : folder / file).string();
   }
 
   /// Writes version `version` of the table's log, one action a line.
@@ -142,16 +143,19 @@ class LakeTest : public testing::Test {
     }
     return quoted + "\"";
   }
-  /// A field of a schema; `type` is a JSON value.
+  /// A field of a schema; `type` is a name or a JSON object.
   static std::string Field(const std::string& name, const std::string& type,
                            const std::string& metadata = "{}") {
-    return R"({"name":)" + Quote(name) + R"(,"type":)" + type +
-           R"(,"nullable":true,"metadata":)" + metadata + "}";
+    return R"({"name":)" + Quote(name) + R"(,"type":)" +
+           (type[0] == '{' ? type : Quote(type)) + R"(,"nullable":true,"metadata":)" + metadata + "}";
   }
   static std::string Struct(const Rows& fields) {
     std::string text = R"({"type":"struct","fields":[)";
     for (size_t i = 0; i < fields.size(); ++i) text += (i ? "," : "") + fields[i];
     return text + "]}";
+  }
+  static std::string DeletionVectorProtocol() {
+    return Protocol(3, 7, R"(["deletionVectors"])");
   }
   static std::string Protocol(int reader = 1, int writer = 2,
                               const std::string& features = "") {
@@ -182,6 +186,44 @@ class LakeTest : public testing::Test {
                        partition + R"(,"size":1,"modificationTime":0,"dataChange":true)";
     if (!stats.empty()) text += R"(,"stats":)" + Quote(stats);
     return text + more + "}}";
+  }
+  /// A member of add and remove that deletes `rows` (ascending), with the bitmap in the
+  /// log: one array container. Source: Delta protocol, "Deletion Vector Format".
+  static std::string DeletionVector(const std::vector<uint16_t>& rows) {
+    std::string blob;
+    const auto put = [&](uint64_t value, int bytes) {
+      for (int i = 0; i < bytes; ++i) blob += static_cast<char>(value >> (8 * i));
+    };
+    put(1681511377, 4);  // magic number
+    put(1, 8);           // bitmaps
+    put(0, 4);           // key of the first
+    put(12346, 4);       // without runs
+    put(1, 4);           // containers
+    put(0, 2);
+    put(rows.size() - 1, 2);
+    put(16, 4);  // where it begins
+    for (uint16_t row : rows) put(row, 2);
+    const size_t size = blob.size();
+    blob.resize((size + 3) / 4 * 4);
+    return R"(,"deletionVector":{"storageType":"i","pathOrInlineDv":)" +
+           Quote(Z85(blob)) + R"(,"sizeInBytes":)" + std::to_string(size) +
+           R"(,"cardinality":)" + std::to_string(rows.size()) + "}";
+  }
+  static std::string Z85(const std::string& bytes) {
+    static const std::string kDigits =
+        "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{"
+        "}@%$#";
+    std::string text;
+    for (size_t i = 0; i < bytes.size(); i += 4) {
+      uint32_t value = 0;
+      for (size_t j = 0; j < 4; ++j) {
+        value = value << 8 | static_cast<uint8_t>(bytes[i + j]);
+      }
+      std::string digits(5, '0');
+      for (int j = 4; j >= 0; --j, value /= 85) digits[j] = kDigits[value % 85];
+      text += digits;
+    }
+    return text;
   }
   static std::string Remove(const std::string& path, const std::string& more = "") {
     return R"({"remove":{"path":)" + Quote(path) +

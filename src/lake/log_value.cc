@@ -32,7 +32,9 @@ std::optional<Int> WholeNumber(std::string_view text) {
 
 std::optional<Value> Cast(std::string_view text, const LogicalType& type) {
   Value value{std::string(text)};
-  if (!value.DefaultTryCastAs(type, /*strict=*/true)) return std::nullopt;
+  if (!value.DefaultTryCastAs(type, /*strict=*/true) || value.IsNull()) {
+    return std::nullopt;
+  }
   return value;
 }
 

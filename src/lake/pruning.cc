@@ -7,7 +7,9 @@
 #include <duckdb/optimizer/filter_combiner.hpp>
 #include <duckdb/planner/expression/bound_columnref_expression.hpp>
 #include <duckdb/planner/expression/bound_constant_expression.hpp>
+#include <duckdb/planner/expression/bound_reference_expression.hpp>
 #include <duckdb/planner/expression_iterator.hpp>
+#include <duckdb/planner/filter/expression_filter.hpp>
 #include <duckdb/planner/filter/list.hpp>
 #include <map>
 #include <optional>
@@ -260,6 +262,29 @@ FileIndexes KeepMatching(const ScanSource& source, const FileIndexes& files,
   return kept;
 }
 
+bool HasDistinctFrom(const TableFilter& filter) {
+  const auto any = [](const auto& children) {
+    return std::any_of(children.begin(), children.end(),
+                       [](const auto& child) { return HasDistinctFrom(*child); });
+  };
+  switch (filter.filter_type) {
+    case TableFilterType::CONSTANT_COMPARISON:
+      return !IsOrdering(filter.Cast<duckdb::ConstantFilter>().comparison_type);
+    case TableFilterType::CONJUNCTION_AND:
+      return any(filter.Cast<duckdb::ConjunctionAndFilter>().child_filters);
+    case TableFilterType::CONJUNCTION_OR:
+      return any(filter.Cast<duckdb::ConjunctionOrFilter>().child_filters);
+    case TableFilterType::STRUCT_EXTRACT:
+      return HasDistinctFrom(*filter.Cast<duckdb::StructFilter>().child_filter);
+    case TableFilterType::OPTIONAL_FILTER: {
+      const auto& child = filter.Cast<duckdb::OptionalFilter>().child_filter;
+      return child && HasDistinctFrom(*child);
+    }
+    default:
+      return false;
+  }
+}
+
 template <typename Conjunction>
 duckdb::unique_ptr<TableFilter> RequiredOf(const Conjunction& filter, bool all_needed) {
   auto result = duckdb::make_uniq<Conjunction>();
@@ -290,6 +315,28 @@ duckdb::unique_ptr<TableFilter> RequiredPart(const TableFilter& filter) {
     default:
       return filter.Copy();
   }
+}
+
+duckdb::unique_ptr<TableFilter> CheckablePart(const TableFilter& filter,
+                                              const duckdb::LogicalType& type) {
+  if (!HasDistinctFrom(filter)) return filter.Copy();
+  if (filter.filter_type == TableFilterType::OPTIONAL_FILTER) return nullptr;
+  if (filter.filter_type == TableFilterType::CONJUNCTION_AND) {
+    auto result = duckdb::make_uniq<duckdb::ConjunctionAndFilter>();
+    for (const auto& child : filter.Cast<duckdb::ConjunctionAndFilter>().child_filters) {
+      auto part = CheckablePart(*child, type);
+      if (part) result->child_filters.push_back(std::move(part));
+    }
+    if (result->child_filters.empty()) return nullptr;
+    return result;
+  }
+  return AsExpression(filter, type);
+}
+
+duckdb::unique_ptr<TableFilter> AsExpression(const TableFilter& filter,
+                                             const duckdb::LogicalType& type) {
+  duckdb::BoundReferenceExpression column(type, 0ULL);
+  return duckdb::make_uniq<duckdb::ExpressionFilter>(filter.ToExpression(column));
 }
 
 FileIndexes PruneByPredicates(

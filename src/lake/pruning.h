@@ -29,8 +29,17 @@ FileIndexes PruneByTableFilters(const ScanSource& source, const FileIndexes& fil
                                 const duckdb::vector<duckdb::column_t>& column_ids,
                                 const duckdb::TableFilterSet& filters);
 
+/// `filter` so that DuckDB may check it against statistics of a file; nullptr when nothing
+/// is left. DuckDB takes (NOT) DISTINCT FROM for a comparison that NULL never passes.
+duckdb::unique_ptr<duckdb::TableFilter> CheckablePart(const duckdb::TableFilter& filter,
+                                                      const duckdb::LogicalType& type);
+
 /// `filter` without its optional parts and those that an operator above checks again;
 /// nullptr when nothing is left.
 duckdb::unique_ptr<duckdb::TableFilter> RequiredPart(const duckdb::TableFilter& filter);
+
+/// `filter` as an expression over the column, which has `type`.
+duckdb::unique_ptr<duckdb::TableFilter> AsExpression(const duckdb::TableFilter& filter,
+                                                     const duckdb::LogicalType& type);
 
 }  // namespace arrowport::lake

@@ -23,7 +23,7 @@ using duckdb::Value;
 constexpr char kReadFunction[] = "delta_read";
 constexpr char kChangesFunction[] = "delta_changes";
 constexpr char kVersion[] = "version";
-constexpr char kTimestamp[] = "timestamp";
+constexpr char kAsOf[] = "as_of";  // TIMESTAMP is a keyword
 
 LakeCatalog& CatalogOf(duckdb::ClientContext& context) {
   auto& catalog = duckdb::Catalog::GetCatalog(context, kCatalogName);
@@ -71,8 +71,9 @@ duckdb::unique_ptr<duckdb::FunctionData> BindRead(
   const schema::TableName name = NameOf(input.inputs[0]);
   duckdb::unique_ptr<duckdb::BoundAtClause> at;
   for (const auto& [option, value] : input.named_parameters) {
-    if (at) throw duckdb::BinderException("give version or timestamp, not both");
-    at = duckdb::make_uniq<duckdb::BoundAtClause>(option, value);
+    if (at) throw duckdb::BinderException("give version or as_of, not both");
+    at = duckdb::make_uniq<duckdb::BoundAtClause>(
+        option == kAsOf ? "timestamp" : option, value);
   }
   auto entry = Found(FindTable(context, CatalogOf(context), name, at.get()), name);
   return Scan(context, entry->source(), types, names);
@@ -115,7 +116,7 @@ void RegisterTableFunctions(duckdb::ExtensionLoader& loader,
   const duckdb::TableFunction scan = ScanFunction(context);
   auto read = FunctionLike(scan, kReadFunction, {LogicalType::VARCHAR}, BindRead);
   read.named_parameters[kVersion] = LogicalType::BIGINT;
-  read.named_parameters[kTimestamp] = LogicalType::TIMESTAMP_TZ;
+  read.named_parameters[kAsOf] = LogicalType::TIMESTAMP_TZ;
   loader.RegisterFunction(std::move(read));
 
   duckdb::TableFunctionSet changes(kChangesFunction);
