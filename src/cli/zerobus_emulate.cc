@@ -92,9 +92,10 @@ arrow::Status Emulate(EmulateOptions options) {
     ARROW_ASSIGN_OR_RAISE(options.emulator.script_json, ReadFile(options.script_path));
   }
   ARROW_ASSIGN_OR_RAISE(const auto running, emulator::Emulator::Start(options.emulator));
-  std::printf("Zerobus emulator\n  endpoint       %s\n  Unity Catalog  %s\n  client id      %s\n",
-              running->grpc_url().c_str(), running->http_url().c_str(),
-              options.emulator.client_id.c_str());
+  std::printf(
+      "Zerobus emulator\n  endpoint       %s\n  Unity Catalog  %s\n  client id      %s\n",
+      running->grpc_url().c_str(), running->http_url().c_str(),
+      options.emulator.client_id.c_str());
   std::fflush(stdout);
   if (!options.ready_path.empty()) {
     ARROW_RETURN_NOT_OK(WriteReadyFile(options.ready_path, *running));
@@ -106,11 +107,12 @@ arrow::Status Emulate(EmulateOptions options) {
 }
 
 void AddEmulate(CLI::App& zerobus, Context& context) {
-  CLI::App* command =
-      zerobus.add_subcommand("emulate", "Run a Zerobus service for tests on this machine");
+  CLI::App* command = zerobus.add_subcommand(
+      "emulate", "Run a Zerobus service for tests on this machine");
   auto options = std::make_shared<EmulateOptions>();
   emulator::Options& emulator = options->emulator;
-  command->add_option("--host", emulator.host, "Address to listen on (default: 127.0.0.1)");
+  command->add_option("--host", emulator.host,
+                      "Address to listen on (default: 127.0.0.1)");
   command->add_option("--port", emulator.grpc_port,
                       "gRPC port; 0 takes any free one (default: 0)");
   command->add_option("--http-port", emulator.http_port,
@@ -127,23 +129,28 @@ void AddEmulate(CLI::App& zerobus, Context& context) {
                       "File for what is acknowledged (default: memory)");
   command->add_option("--ready-file", options->ready_path,
                       "Written once the ports are open: {\"pid\", \"grpc\", \"http\"}");
-  command->add_option("--validate", options->validate,
-                      "full: check rows; none: read envelopes only (default: full)")
+  command
+      ->add_option("--validate", options->validate,
+                   "full: check rows; none: read envelopes only (default: full)")
       ->check(CLI::IsMember({"full", "none"}));
-  command->add_option("--row-id", emulator.row_id_column,
-                      "Column whose values identify rows in the log (default: the first)");
+  command->add_option(
+      "--row-id", emulator.row_id_column,
+      "Column whose values identify rows in the log (default: the first)");
   command->add_option("--request-bytes", emulator.request_bytes_max,
                       "Largest request of record mode (default: 10485760)");
-  command->add_option("--seed", emulator.seed, "Of jitter and probabilities (default: 1)");
+  command->add_option("--seed", emulator.seed,
+                      "Of jitter and probabilities (default: 1)");
   command->add_option("--time-scale", emulator.time_scale,
                       "Multiplies every time of the script (default: 1)");
-  command->footer("The script, the control interface and the log: "
-                  "docs/reference/zerobus-emulator.md.");
+  command->footer(
+      "The script, the control interface and the log: "
+      "docs/reference/zerobus-emulator.md.");
   AddJsonFlag(*command, context);
   command->callback([options, &context] { context.Finish(Emulate(*options)); });
 }
 
-void AddNotBuiltYet(CLI::App& zerobus, Context& context, const char* name, const char* doc) {
+void AddNotBuiltYet(CLI::App& zerobus, Context& context, const char* name,
+                    const char* doc) {
   CLI::App* command = zerobus.add_subcommand(name, std::string(doc) + " (not built yet)");
   command->group("Not built yet");
   command->allow_extras();

@@ -108,7 +108,8 @@ bool Fits(const arrow::DataType& type, const TableType& wanted, bool near_types)
   }
 }
 
-void AddCause(SchemaVerdict* verdict, const std::string& cause, const std::string& detail) {
+void AddCause(SchemaVerdict* verdict, const std::string& cause,
+              const std::string& detail) {
   if (std::find(verdict->causes.begin(), verdict->causes.end(), cause) ==
       verdict->causes.end()) {
     verdict->causes.push_back(cause);
@@ -140,7 +141,8 @@ arrow::Status CheckNotNull(const arrow::Array& parent, const arrow::Array& child
                            const std::string& path) {
   if (child.null_count() == 0) return {};
   for (int64_t row = 0; row < child.length(); ++row) {
-    if (child.IsNull(row) && parent.IsValid(row)) return BadValue(path, "null in NOT NULL");
+    if (child.IsNull(row) && parent.IsValid(row))
+      return BadValue(path, "null in NOT NULL");
   }
   return {};
 }
@@ -162,7 +164,8 @@ arrow::Status CheckArray(const arrow::Array& array, const TableType& type,
   switch (array.type_id()) {
     case Type::LARGE_STRING:
       if (type.id != TypeId::kDecimal) return {};
-      return CheckDecimals(static_cast<const arrow::LargeStringArray&>(array), type, path);
+      return CheckDecimals(static_cast<const arrow::LargeStringArray&>(array), type,
+                           path);
     case Type::STRING:
       if (type.id != TypeId::kDecimal) return {};
       return CheckDecimals(static_cast<const arrow::StringArray&>(array), type, path);
@@ -282,7 +285,8 @@ arrow::Status CheckBatch(const arrow::RecordBatch& batch, const TableSchema& tab
 
 std::string RowIds(const arrow::RecordBatch& batch, const std::string& column) {
   const int index = column.empty() ? 0 : batch.schema()->GetFieldIndex(column);
-  const auto array = index >= 0 && index < batch.num_columns() ? batch.column(index) : nullptr;
+  const auto array =
+      index >= 0 && index < batch.num_columns() ? batch.column(index) : nullptr;
   switch (array ? array->type_id() : Type::NA) {
     case Type::INT64:
       return NumberIds<arrow::Int64Array>(*array);

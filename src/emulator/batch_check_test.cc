@@ -30,7 +30,9 @@ TableSchema TestTable() {
 }
 
 std::shared_ptr<arrow::Field> Id() { return arrow::field("id", arrow::int64()); }
-std::shared_ptr<arrow::Field> Price() { return arrow::field("price", arrow::large_utf8()); }
+std::shared_ptr<arrow::Field> Price() {
+  return arrow::field("price", arrow::large_utf8());
+}
 std::shared_ptr<arrow::Field> Place() {
   return arrow::field("place", arrow::struct_({arrow::field("floor", arrow::int32())}));
 }
@@ -44,8 +46,9 @@ TEST(JudgeSchemaTest, EachCauseIsNamedOnce) {
   EXPECT_THAT(Causes({Id(), Price(), Place()}), IsEmpty());
   EXPECT_THAT(Causes({Price()}), ElementsAre("MISSING_REQUIRED_COLUMN"));
   EXPECT_THAT(Causes({Price(), Id()}), ElementsAre("FIELD_OUT_OF_ORDER"));
-  EXPECT_THAT(Causes({Id(), arrow::field("a", arrow::int8()), arrow::field("b", arrow::int8())}),
-              ElementsAre("FIELD_NOT_IN_TABLE"));
+  EXPECT_THAT(
+      Causes({Id(), arrow::field("a", arrow::int8()), arrow::field("b", arrow::int8())}),
+      ElementsAre("FIELD_NOT_IN_TABLE"));
   EXPECT_THAT(Causes({Id(), Id()}), ElementsAre("FIELD_COUNT_MISMATCH"));
   const auto variant = arrow::struct_({arrow::field("metadata", arrow::large_binary()),
                                        arrow::field("value", arrow::large_binary())});
@@ -64,7 +67,8 @@ TEST(JudgeSchemaTest, RulesLoosenIt) {
   rules.reordered = true;
   EXPECT_THAT(Causes({arrow::field("price", arrow::utf8()), Id()}, rules), IsEmpty());
   rules.missing_nullable = false;
-  EXPECT_THAT(Causes({Id(), Price(), Place()}, rules), ElementsAre("FIELD_COUNT_MISMATCH"));
+  EXPECT_THAT(Causes({Id(), Price(), Place()}, rules),
+              ElementsAre("FIELD_COUNT_MISMATCH"));
 }
 
 TEST(CheckBatchTest, ValuesAreJudged) {

@@ -64,8 +64,8 @@ HttpReply GetLog(Service& service, const HttpRequest&, const Query& query) {
   auto text = service.log->Read(offset, kLogPieceBytes);
   if (!text.ok()) return HttpErrorOf(text.status());
   HttpReply reply;
-  reply.headers.emplace_back(
-      "x-log-next", std::to_string(offset + static_cast<int64_t>(text->size())));
+  reply.headers.emplace_back("x-log-next",
+                             std::to_string(offset + static_cast<int64_t>(text->size())));
   reply.body = std::move(*text);
   reply.content_type = "application/x-ndjson";
   return reply;
@@ -106,7 +106,8 @@ HttpReply PostRotate(Service& service, const HttpRequest&, const Query& query) {
   if (const std::string text = Argument(query, "duration_ms"); !text.empty()) {
     const json number = json::parse(text, nullptr, false);
     if (!number.is_number_unsigned() || number.get<uint64_t>() > 86400000) {
-      return HttpError(400, "INVALID_ARGUMENT", "duration_ms must be a number up to a day");
+      return HttpError(400, "INVALID_ARGUMENT",
+                       "duration_ms must be a number up to a day");
     }
     rotation.duration = std::chrono::milliseconds(number.get<int64_t>());
   }
@@ -161,7 +162,8 @@ HttpReply AnswerControl(Service& service, const HttpRequest& request) {
   bool known_path = false;
   for (const ControlRoute& route : kRoutes) {
     if (route.path != request.head.path) continue;
-    if (route.method == request.head.method) return route.answer(service, request, *query);
+    if (route.method == request.head.method)
+      return route.answer(service, request, *query);
     known_path = true;
   }
   if (known_path) return HttpError(405, "METHOD_NOT_ALLOWED", "not offered on this path");

@@ -12,17 +12,13 @@ constexpr std::string_view kOtherTables = "(other)";
 constexpr std::chrono::milliseconds kLookAgain{10};
 
 constexpr std::array<std::string_view, kCounters> kNames = {
-    "connections",       "opened",
-    "open_now",          "refused_opens",
-    "token_requests",    "mints",
-    "table_reads",       "requests",
-    "rows",              "request_bytes",
-    "logged_requests",   "refused_requests",
-    "acks",              "close_signals",
-    "requests_after_close_signal", "in_flight_max",
-    "faults",            "half_closes",
-    "cancels",           "resets",
-    "server_ends"};
+    "connections",   "opened",          "open_now",
+    "refused_opens", "token_requests",  "mints",
+    "table_reads",   "requests",        "rows",
+    "request_bytes", "logged_requests", "refused_requests",
+    "acks",          "close_signals",   "requests_after_close_signal",
+    "in_flight_max", "faults",          "half_closes",
+    "cancels",       "resets",          "server_ends"};
 
 nlohmann::ordered_json ToObject(const CounterValues& values) {
   nlohmann::ordered_json object = nlohmann::ordered_json::object();

@@ -27,7 +27,7 @@ enum class Counter {
   kRequests,                  ///< ingest requests accepted: logged, or on their way there
   kRows,                      ///< rows of those
   kRequestBytes,              ///< of those, as received
-  kLoggedRequests,            ///< requests that are in the log
+  kLoggedRequests,            ///< requests whose call learned that they are logged
   kRefusedRequests,           ///< requests that ended their call
   kAcks,                      ///< acknowledgements sent
   kCloseSignals,              ///< close signals sent
@@ -36,8 +36,8 @@ enum class Counter {
   kFaults,                    ///< scripted actions carried out
   kHalfCloses,                ///< calls the client ended in order
   kCancels,                   ///< calls the client reset with CANCEL
-  kResets,                    ///< calls the client reset otherwise, or whose connection broke
-  kServerEnds,                ///< calls the emulator ended: status, reset, close
+  kResets,      ///< calls the client reset otherwise, or whose connection broke
+  kServerEnds,  ///< calls the emulator ended: status, reset, close
 };
 constexpr size_t kCounters = static_cast<size_t>(Counter::kServerEnds) + 1;
 

@@ -27,12 +27,12 @@ net::ListenerOptions ListenerOptionsFor(Service* service) {
 
 arrow::Status Check(const Options& options) {
   if (options.request_bytes_max <= 0) {
-    return Error(ErrorCode::kBadConfig, "the request limit must be above 0: ",
-                 options.request_bytes_max);
+    return Error(ErrorCode::kBadConfig,
+                 "the request limit must be above 0: ", options.request_bytes_max);
   }
   if (!(options.time_scale > 0 && options.time_scale <= 1000)) {
-    return Error(ErrorCode::kBadConfig, "the time scale must be above 0 and at most 1000: ",
-                 options.time_scale);
+    return Error(ErrorCode::kBadConfig,
+                 "the time scale must be above 0 and at most 1000: ", options.time_scale);
   }
   if (options.client_id.empty() || options.client_id.find(':') != std::string::npos) {
     return Error(ErrorCode::kBadConfig, "a client id must not be empty nor hold a colon");
@@ -57,7 +57,8 @@ arrow::Result<std::unique_ptr<Emulator>> Emulator::Start(const Options& options)
   ARROW_RETURN_NOT_OK(Check(options));
   ARROW_ASSIGN_OR_RAISE(auto log, RowLog::Open(options.log_path));
   ServiceOptions service_options;
-  service_options.oauth = {options.client_id, options.client_secret, options.workspace_id};
+  service_options.oauth = {options.client_id, options.client_secret,
+                           options.workspace_id};
   service_options.look_into_rows = options.look_into_rows;
   service_options.request_bytes_max = options.request_bytes_max;
   service_options.id_column = options.row_id_column;
@@ -106,7 +107,8 @@ arrow::Status Emulator::LoadScript(std::string_view script_json) {
   return {};
 }
 
-arrow::Status Emulator::PutTable(const std::string& name, const std::string& columns_json) {
+arrow::Status Emulator::PutTable(const std::string& name,
+                                 const std::string& columns_json) {
   return parts_->service.tables.Put(name, columns_json);
 }
 

@@ -49,7 +49,8 @@ struct Put {
     ARROW_ASSIGN_OR_RAISE(auto array, builder.Finish());
     const auto batch = arrow::RecordBatch::Make(schema, array->length(), {array});
     return writer->WriteWithMetadata(
-        *batch, arrow::Buffer::FromString("{\"offset_id\": " + std::to_string(offset) + "}"));
+        *batch,
+        arrow::Buffer::FromString("{\"offset_id\": " + std::to_string(offset) + "}"));
   }
 
   std::shared_ptr<arrow::Schema> schema =
@@ -142,13 +143,16 @@ TEST(EmulatorTest, BadOptionsAreRefused) {
     return started.ok() ? "started" : started.status().message();
   };
   EXPECT_THAT(refused([](Options* o) { o->time_scale = 0; }), HasSubstr("time scale"));
-  EXPECT_THAT(refused([](Options* o) { o->request_bytes_max = 0; }), HasSubstr("request limit"));
+  EXPECT_THAT(refused([](Options* o) { o->request_bytes_max = 0; }),
+              HasSubstr("request limit"));
   EXPECT_THAT(refused([](Options* o) { o->client_id = "a:b"; }), HasSubstr("client id"));
-  EXPECT_THAT(refused([](Options* o) { o->tables_json = "[]"; }), HasSubstr("tables file"));
+  EXPECT_THAT(refused([](Options* o) { o->tables_json = "[]"; }),
+              HasSubstr("tables file"));
   EXPECT_THAT(refused([](Options* o) { o->tables_json = R"({"a.b.c": {}})"; }),
               HasSubstr("a.b.c.columns"));
   EXPECT_THAT(refused([](Options* o) { o->script_json = "{"; }), HasSubstr("the script"));
-  EXPECT_THAT(refused([](Options* o) { o->log_path = "/dev/null/no"; }), HasSubstr("the log"));
+  EXPECT_THAT(refused([](Options* o) { o->log_path = "/dev/null/no"; }),
+              HasSubstr("the log"));
 }
 
 }  // namespace

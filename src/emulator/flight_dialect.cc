@@ -30,7 +30,8 @@ json AckObject(const AckPoint& point) {
 arrow::Status CheckOffset(const std::shared_ptr<arrow::Buffer>& app_metadata,
                           int64_t wanted) {
   if (!app_metadata || app_metadata->size() == 0) {
-    return Error(ErrorCode::kSequenceGap, "the message has no app_metadata with offset_id");
+    return Error(ErrorCode::kSequenceGap,
+                 "the message has no app_metadata with offset_id");
   }
   if (app_metadata->size() > kAppMetadataBytesMax) {
     return Error(ErrorCode::kTooLarge, "app_metadata has ", app_metadata->size(),
@@ -44,8 +45,8 @@ arrow::Status CheckOffset(const std::shared_ptr<arrow::Buffer>& app_metadata,
                  "app_metadata must be {\"offset_id\": n} with an integer");
   }
   if (*offset != wanted) {
-    return Error(ErrorCode::kSequenceGap, "offset_id must count up from 0: expected ", wanted,
-                 ", got ", offset->dump());
+    return Error(ErrorCode::kSequenceGap, "offset_id must count up from 0: expected ",
+                 wanted, ", got ", offset->dump());
   }
   return {};
 }
@@ -62,22 +63,27 @@ class FlightDialect : public Dialect {
                    "the first message carries the schema and no app_metadata");
     }
     if (!message.metadata) {
-      return Error(ErrorCode::kInvalidArgument, "the first message must carry the schema");
+      return Error(ErrorCode::kInvalidArgument,
+                   "the first message must carry the schema");
     }
     const auto decoded = decoder_.Next(message.metadata, message.body);
     ARROW_RETURN_NOT_OK(decoded.status());
     if (!decoder_.schema()) {
-      return Error(ErrorCode::kInvalidArgument, "the first message must carry the schema");
+      return Error(ErrorCode::kInvalidArgument,
+                   "the first message must carry the schema");
     }
-    SchemaVerdict verdict = JudgeSchema(*decoder_.schema(), table->schema, options_.flight);
+    SchemaVerdict verdict =
+        JudgeSchema(*decoder_.schema(), table->schema, options_.flight);
     table_ = std::move(table);
     if (verdict.causes.empty()) return {};
     causes_ = std::move(verdict.causes);
-    return Error(ErrorCode::kSchemaMismatch,
-                 "the schema does not fit the table (Error Code: 8001): ", verdict.details);
+    return Error(
+        ErrorCode::kSchemaMismatch,
+        "the schema does not fit the table (Error Code: 8001): ", verdict.details);
   }
 
-  arrow::Result<IngestRequest> Take(net::Message message, int64_t wanted_offset) override {
+  arrow::Result<IngestRequest> Take(net::Message message,
+                                    int64_t wanted_offset) override {
     ARROW_RETURN_NOT_OK(CheckOffset(message.app_metadata, wanted_offset));
     if (!message.metadata) {
       return Error(ErrorCode::kInvalidArgument, "the message carries no record batch");
@@ -107,7 +113,8 @@ class FlightDialect : public Dialect {
 
   net::Slices AckWithoutOffset() const override { return ToPutResult("{}"); }
 
-  net::Slices CloseSignal(const CloseDuration& duration, const AckPoint& ack) const override {
+  net::Slices CloseSignal(const CloseDuration& duration,
+                          const AckPoint& ack) const override {
     json object = AckObject(ack);
     // The key is the signal; there is no form of it without a duration.
     object["close_stream_duration_ms"] = duration ? duration->count() : 0;
@@ -125,14 +132,15 @@ class FlightDialect : public Dialect {
   }
 
   static arrow::Result<int64_t> RowsOf(const arrow::Buffer& metadata) {
-    ARROW_ASSIGN_OR_RAISE(const auto head,
-                          ipc::ReadMessageHead({metadata.data(),
-                                                static_cast<size_t>(metadata.size())}));
+    ARROW_ASSIGN_OR_RAISE(
+        const auto head,
+        ipc::ReadMessageHead({metadata.data(), static_cast<size_t>(metadata.size())}));
     if (head.kind != ipc::MessageKind::kRecordBatch) {
       return Error(ErrorCode::kInvalidArgument, "the message carries no record batch");
     }
     const auto rows = head.header.Scalar<int64_t>(0, 0);
-    if (rows < 0) return Error(ErrorCode::kBadData, "the record batch has a negative length");
+    if (rows < 0)
+      return Error(ErrorCode::kBadData, "the record batch has a negative length");
     return rows;
   }
 

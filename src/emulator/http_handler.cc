@@ -42,9 +42,8 @@ class HttpHandler : public net::CallHandler {
     answered_ = true;
     if (reply.hang) return;
     if (reply.delay.count() == 0) return Send(*call_, std::move(reply));
-    timers_->After(reply.delay, [call = call_, reply = std::move(reply)] {
-      Send(*call, reply);
-    });
+    timers_->After(reply.delay,
+                   [call = call_, reply = std::move(reply)] { Send(*call, reply); });
   }
 
   static void Send(net::Call& call, HttpReply reply) {
@@ -93,8 +92,9 @@ int HttpStatusOf(ErrorCode code) {
 HttpReply HttpError(int status, std::string_view error_code, std::string_view message) {
   HttpReply reply;
   reply.status = status;
-  reply.body = nlohmann::ordered_json{{"error_code", error_code}, {"message", message}}.dump(
-      -1, ' ', false, nlohmann::json::error_handler_t::replace);
+  reply.body =
+      nlohmann::ordered_json{{"error_code", error_code}, {"message", message}}.dump(
+          -1, ' ', false, nlohmann::json::error_handler_t::replace);
   return reply;
 }
 

@@ -116,7 +116,8 @@ IngestStream::~IngestStream() = default;
 
 template <typename Next>
 void IngestStream::Later(milliseconds delay, Next next) {
-  service_->timers.After(delay, [call = call_, next = std::move(next)] { call->Post(next); });
+  service_->timers.After(delay,
+                         [call = call_, next = std::move(next)] { call->Post(next); });
 }
 
 template <typename Next>
@@ -144,7 +145,8 @@ void IngestStream::Release() {
 }
 
 IngestStream::Flow IngestStream::Act(const Action& action, int64_t offset) {
-  return action.kind < ActionKind::kStall ? ActOnCall(action) : ActOnStream(action, offset);
+  return action.kind < ActionKind::kStall ? ActOnCall(action)
+                                          : ActOnStream(action, offset);
 }
 
 IngestStream::Flow IngestStream::ActOnCall(const Action& action) {
@@ -194,12 +196,12 @@ IngestStream::Flow IngestStream::ActOnStream(const Action& action, int64_t offse
       Send(dialect_->Ack(now));
       break;
     case ActionKind::kAckLower:
-      Send(dialect_->Ack({now.offset - action.amount,
-                          std::max<int64_t>(0, now.rows - action.amount)}));
+      Send(dialect_->Ack(
+          {now.offset - action.amount, std::max<int64_t>(0, now.rows - action.amount)}));
       break;
     case ActionKind::kAckTooHigh:
-      Send(dialect_->Ack(
-          {accepted_ - 1 + action.amount, accepted_rows_ + action.amount}));
+      Send(
+          dialect_->Ack({accepted_ - 1 + action.amount, accepted_rows_ + action.amount}));
       break;
     case ActionKind::kAckWithoutOffset:
       Send(dialect_->AckWithoutOffset());
@@ -244,7 +246,8 @@ arrow::Status IngestStream::JudgeMetadata() {
     case TokenVerdict::kRevoked:
       return Error(ErrorCode::kUnauthenticated, "the token was revoked");
     case TokenVerdict::kOtherTable:
-      return Error(ErrorCode::kPermissionDenied, "the token is not for table ", table_name_);
+      return Error(ErrorCode::kPermissionDenied, "the token is not for table ",
+                   table_name_);
   }
   table_ = service_->tables.Find(table_name_);
   if (!table_) return Error(ErrorCode::kTableNotFound, "no such table: ", table_name_);
@@ -428,7 +431,8 @@ void IngestStream::ScheduleAck(AckPoint point, int64_t count) {
   scheduled_ = count;
   scheduled_rows_ = point.rows;
   const AckPolicy& policy = plan_.acks();
-  if (policy.delay.count() == 0 && policy.jitter.count() == 0) return EmitAck(point, count);
+  if (policy.delay.count() == 0 && policy.jitter.count() == 0)
+    return EmitAck(point, count);
   auto delay = policy.delay + milliseconds(plan_.Random(policy.jitter.count()));
   // Acknowledgements keep their order, whatever the jitter.
   const auto now = steady_clock::now();
@@ -513,7 +517,8 @@ void IngestStream::Rotate(const Rotation& rotation) {
   }
   if (!rotation.forced) return;
   const milliseconds told = rotation.duration.value_or(milliseconds(0));
-  const milliseconds wait = std::max(milliseconds(0), told + rotation.late - rotation.early);
+  const milliseconds wait =
+      std::max(milliseconds(0), told + rotation.late - rotation.early);
   Later(wait, [this] {
     if (!over()) {
       End(kGrpcUnavailable, "the stream has reached its time limit (Error Code: 6002)");
@@ -529,7 +534,8 @@ void IngestStream::OnEnd() {
   counters_.Add(Counter::kHalfCloses);
   if (silent_) return;
   if (state_ != State::kStreaming) {
-    return Refuse(Error(ErrorCode::kInvalidArgument, "the call ended before its first message"));
+    return Refuse(
+        Error(ErrorCode::kInvalidArgument, "the call ended before its first message"));
   }
   DecideAcks();
 }

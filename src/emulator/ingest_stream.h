@@ -40,11 +40,11 @@ class IngestStream : public wire::net::CallHandler {
  private:
   class LogNews;
   enum class State {
-    kStarting,   ///< the metadata is being judged, or a delay holds the answer
-    kWaiting,    ///< for the create message or the schema
-    kOpening,    ///< judged; a delay holds the reply
+    kStarting,  ///< the metadata is being judged, or a delay holds the answer
+    kWaiting,   ///< for the create message or the schema
+    kOpening,   ///< judged; a delay holds the reply
     kStreaming,
-    kEnded,      ///< nothing is answered any more
+    kEnded,  ///< nothing is answered any more
   };
   enum class Flow {
     kGo,
@@ -108,7 +108,7 @@ class IngestStream : public wire::net::CallHandler {
   std::string log_line_;
 
   bool opened_ = false;
-  bool silent_ = false;       ///< reads on and answers nothing
+  bool silent_ = false;  ///< reads on and answers nothing
   bool half_closed_ = false;
   bool server_ended_ = false;
   int holds_ = 0;             ///< reading stops while above 0
@@ -116,7 +116,8 @@ class IngestStream : public wire::net::CallHandler {
   bool ack_delayed_ = false;  ///< a delay stands behind the log
   bool writable_ = true;
 
-  // Counts of requests since the open: acked <= scheduled <= logged <= written <= accepted.
+  // Counts of requests since the open: acked <= scheduled <= logged <= written <=
+  // accepted.
   std::deque<Accepted> unacked_;
   int64_t accepted_ = 0;
   int64_t accepted_rows_ = 0;

@@ -158,8 +158,9 @@ TEST_F(IngestStreamTest, TheCreateMessageIsReadBeforeItIsJudged) {
   };
   EXPECT_THAT(refused([](auto* r) { r->mutable_ingest_record()->set_offset_id(0); }),
               HasSubstr("must be create_stream"));
-  EXPECT_THAT(refused([](auto* r) { r->mutable_create_stream()->set_table_name("c.s.x"); }),
-              HasSubstr("names table c.s.x"));
+  EXPECT_THAT(
+      refused([](auto* r) { r->mutable_create_stream()->set_table_name("c.s.x"); }),
+      HasSubstr("names table c.s.x"));
   EXPECT_THAT(refused([](auto* r) { r->mutable_create_stream()->clear_record_type(); }),
               HasSubstr("record_type"));
   EXPECT_THAT(refused([](auto* r) {
@@ -286,17 +287,20 @@ TEST_F(IngestStreamTest, AcknowledgementsCanBeWrongInEveryWay) {
   auto call = OpenJson();
   for (int64_t i = 0; i < 6; ++i) {
     call->SendJson(i, {R"({"id": 1})"});
-    ASSERT_TRUE(call->call().Pump([&] { return Count(Counter::kLoggedRequests) == i + 1; }));
+    ASSERT_TRUE(
+        call->call().Pump([&] { return Count(Counter::kLoggedRequests) == i + 1; }));
   }
   ASSERT_TRUE(call->PumpAcks(9));
   // Of two faults at one point the first strikes; an absent offset reads as 0 here.
   EXPECT_THAT(call->acks(), ElementsAre(0, 2, 2, 3, 1, 4, 9, 5, 0))
       << "acks of requests 0, 2, 3, 4, 5 and the wrong ones behind them";
-  EXPECT_FALSE(call->replies().back().ingest_record_response().has_durability_ack_up_to_offset());
+  EXPECT_FALSE(
+      call->replies().back().ingest_record_response().has_durability_ack_up_to_offset());
 }
 
 TEST_F(IngestStreamTest, SilenceReadsOnAndAnswersNothing) {
-  Script(R"({"faults": [{"point": "before_log", "at": 1, "action": {"type": "silence"}}]})");
+  Script(
+      R"({"faults": [{"point": "before_log", "at": 1, "action": {"type": "silence"}}]})");
   auto call = OpenJson();
   call->SendJson(0, {R"({"id": 1})"});
   ASSERT_TRUE(call->PumpAcks(1));
@@ -357,9 +361,15 @@ TEST_F(IngestStreamTest, ASignalWithoutDurationSaysNone) {
 }
 
 TEST_F(IngestStreamTest, EndsAreCountedByKind) {
-  { auto call = OpenJson(); call->call().end = wire::net::PeerEnd::kCancel; }
+  {
+    auto call = OpenJson();
+    call->call().end = wire::net::PeerEnd::kCancel;
+  }
   EXPECT_EQ(Count(Counter::kCancels), 1);
-  { auto call = OpenJson(); call->call().end = wire::net::PeerEnd::kGone; }
+  {
+    auto call = OpenJson();
+    call->call().end = wire::net::PeerEnd::kGone;
+  }
   EXPECT_EQ(Count(Counter::kResets), 1);
   EXPECT_EQ(Count(Counter::kOpenNow), 0);
   EXPECT_EQ(Count(Counter::kOpened), 2);

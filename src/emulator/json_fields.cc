@@ -101,8 +101,7 @@ std::optional<std::pair<int64_t, int64_t>> JsonFields::Range(const std::string& 
   if (IsIntegerIn(*value, least, kMost)) {
     return std::pair(value->get<int64_t>(), value->get<int64_t>());
   }
-  if (value->is_array() && value->size() == 2 &&
-      IsIntegerIn((*value)[0], least, kMost) &&
+  if (value->is_array() && value->size() == 2 && IsIntegerIn((*value)[0], least, kMost) &&
       IsIntegerIn((*value)[1], (*value)[0].get<int64_t>(), kMost)) {
     return std::pair((*value)[0].get<int64_t>(), (*value)[1].get<int64_t>());
   }

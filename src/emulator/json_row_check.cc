@@ -68,7 +68,8 @@ bool IsMapKey(const std::string& text, const TableType& type) {
   return IsScalar(json::parse(text, nullptr, false), type);
 }
 
-arrow::Status CheckValue(const json& value, const TableType& type, const std::string& path);
+arrow::Status CheckValue(const json& value, const TableType& type,
+                         const std::string& path);
 
 template <typename Columns>
 arrow::Status CheckMembers(const json& object, const Columns& columns,
@@ -80,7 +81,8 @@ arrow::Status CheckMembers(const json& object, const Columns& columns,
     if (it != object.end()) ++found;
     if (it == object.end() || it->is_null()) {
       if (column.nullable) continue;
-      return Error(ErrorCode::kBadData, "required field is missing: ", prefix, column.name);
+      return Error(ErrorCode::kBadData, "required field is missing: ", prefix,
+                   column.name);
     }
     ARROW_RETURN_NOT_OK(CheckValue(*it, column.type, prefix + column.name));
   }
@@ -88,8 +90,8 @@ arrow::Status CheckMembers(const json& object, const Columns& columns,
   for (const auto& [name, value] : object.items()) {
     const auto known = [&name = name](const auto& column) { return column.name == name; };
     if (std::none_of(columns.begin(), columns.end(), known)) {
-      return Error(ErrorCode::kBadData, "the record has a field the table lacks: ", prefix,
-                   name);
+      return Error(ErrorCode::kBadData,
+                   "the record has a field the table lacks: ", prefix, name);
     }
   }
   return {};

@@ -41,7 +41,8 @@ arrow::Status Expect(const std::map<std::string, std::string>& form,
     return Error(ErrorCode::kInvalidArgument, "missing form field: ", name);
   }
   if (it->second != wanted) {
-    return Error(ErrorCode::kInvalidArgument, "bad form field: ", name, " must be ", wanted);
+    return Error(ErrorCode::kInvalidArgument, "bad form field: ", name, " must be ",
+                 wanted);
   }
   return {};
 }
@@ -57,7 +58,8 @@ std::set<std::string> TextSet(const json& object, const char* name) {
   std::set<std::string> texts;
   const auto it = object.find(name);
   if (it == object.end() || !it->is_array()) return texts;
-  for (const auto& item : *it) texts.insert(item.is_string() ? item.get<std::string>() : "");
+  for (const auto& item : *it)
+    texts.insert(item.is_string() ? item.get<std::string>() : "");
   return texts;
 }
 
@@ -70,10 +72,11 @@ std::string TextOf(const json& object, const char* name) {
 arrow::Result<std::string> PathOfDetail(const json& details, const WantedDetail& wanted) {
   const json* found = nullptr;
   for (const auto& detail : details) {
-    if (!detail.is_object() || TextOf(detail, "object_type") != wanted.object_type) continue;
+    if (!detail.is_object() || TextOf(detail, "object_type") != wanted.object_type)
+      continue;
     if (found) {
-      return Error(ErrorCode::kInvalidArgument, "authorization_details has two objects for ",
-                   wanted.object_type);
+      return Error(ErrorCode::kInvalidArgument,
+                   "authorization_details has two objects for ", wanted.object_type);
     }
     found = &detail;
   }
@@ -86,12 +89,12 @@ arrow::Result<std::string> PathOfDetail(const json& details, const WantedDetail&
                  wanted.object_type, " must be unity_catalog_privileges");
   }
   if (TextSet(*found, "privileges") != wanted.privileges) {
-    return Error(ErrorCode::kInvalidArgument, "authorization_details: wrong privileges for ",
-                 wanted.object_type);
+    return Error(ErrorCode::kInvalidArgument,
+                 "authorization_details: wrong privileges for ", wanted.object_type);
   }
   if (TextSet(*found, "operations") != wanted.operations) {
-    return Error(ErrorCode::kInvalidArgument, "authorization_details: wrong operations for ",
-                 wanted.object_type);
+    return Error(ErrorCode::kInvalidArgument,
+                 "authorization_details: wrong operations for ", wanted.object_type);
   }
   return TextOf(*found, "object_full_path");
 }
@@ -106,8 +109,8 @@ arrow::Status CheckResource(const std::string& resource, const std::string& work
   id.remove_prefix(kResourceHead.size());
   id.remove_suffix(kResourceTail.size());
   if (!workspace.empty() && id != workspace) {
-    return Error(ErrorCode::kInvalidArgument, "bad form field: resource names workspace ", id,
-                 ", not ", workspace);
+    return Error(ErrorCode::kInvalidArgument, "bad form field: resource names workspace ",
+                 id, ", not ", workspace);
   }
   return {};
 }
@@ -123,7 +126,8 @@ arrow::Result<std::string> TableOfRequest(const std::map<std::string, std::strin
     return Error(ErrorCode::kInvalidArgument, "missing form field: resource");
   }
   if (details == form.end()) {
-    return Error(ErrorCode::kInvalidArgument, "missing form field: authorization_details");
+    return Error(ErrorCode::kInvalidArgument,
+                 "missing form field: authorization_details");
   }
   ARROW_RETURN_NOT_OK(CheckResource(resource->second, workspace));
   return TableOfDetails(details->second);
@@ -158,7 +162,8 @@ arrow::Status TokenIssuer::CheckClient(const HttpRequest& request,
   const auto grant = form.find("grant_type");
   if (grant != form.end() && grant->second == kExchangeGrant) {
     if (authorization) {
-      return Error(ErrorCode::kInvalidArgument, "a token exchange carries no Basic header");
+      return Error(ErrorCode::kInvalidArgument,
+                   "a token exchange carries no Basic header");
     }
     ARROW_RETURN_NOT_OK(Expect(form, "subject_token_type", kJwtType));
     const auto subject = form.find("subject_token");
@@ -183,7 +188,8 @@ std::string TokenIssuer::NewToken(std::string table, int64_t life_seconds) {
   std::string token = "zbe-" + NewRandomId();
   MutexLock lock(mutex_);
   if (tokens_.size() >= kTokensMax) {
-    std::erase_if(tokens_, [now](const auto& entry) { return entry.second.expires < now; });
+    std::erase_if(tokens_,
+                  [now](const auto& entry) { return entry.second.expires < now; });
   }
   tokens_[token] = {std::move(table), now + std::chrono::seconds(life_seconds)};
   return token;
@@ -250,7 +256,8 @@ HttpReply TokenIssuer::Answer(const HttpRequest& request) {
 
 TokenVerdict TokenIssuer::Judge(const std::string* authorization) {
   constexpr std::string_view kBearer = "Bearer ";
-  if (!authorization || !authorization->starts_with(kBearer)) return TokenVerdict::kUnknown;
+  if (!authorization || !authorization->starts_with(kBearer))
+    return TokenVerdict::kUnknown;
   MutexLock lock(mutex_);
   const auto it = tokens_.find(std::string_view(*authorization).substr(kBearer.size()));
   if (it == tokens_.end()) return TokenVerdict::kUnknown;

@@ -58,8 +58,8 @@ FieldDescriptor::Type WantedType(TypeId id) {
 }
 
 arrow::Status Mismatch(const std::string& path, std::string_view what) {
-  return Error(ErrorCode::kSchemaMismatch, "the descriptor does not fit the table: field ",
-               path, " ", what);
+  return Error(ErrorCode::kSchemaMismatch,
+               "the descriptor does not fit the table: field ", path, " ", what);
 }
 
 arrow::Status MakeRule(const FieldDescriptor& field, const TableType& type,
@@ -102,8 +102,9 @@ arrow::Status MakeRules(const pb::Descriptor& message, const Columns& columns,
   if (found == message.field_count()) return {};
   for (int i = 0; i < message.field_count(); ++i) {
     const std::string& name = message.field(i)->name();
-    const bool known = std::any_of(columns.begin(), columns.end(),
-                                   [&](const auto& column) { return column.name == name; });
+    const bool known =
+        std::any_of(columns.begin(), columns.end(),
+                    [&](const auto& column) { return column.name == name; });
     if (!known) return Mismatch(prefix + name, "is not in the table");
   }
   return {};
@@ -119,8 +120,8 @@ arrow::Status MakeRule(const FieldDescriptor& field, const TableType& type,
     for (const int i : {0, 1}) {
       FieldRule& part = rule->members.emplace_back();
       part.path = rule->path + (i == 0 ? ".key" : ".value");
-      const auto* entry_field = i == 0 ? field.message_type()->map_key()
-                                       : field.message_type()->map_value();
+      const auto* entry_field =
+          i == 0 ? field.message_type()->map_key() : field.message_type()->map_value();
       ARROW_RETURN_NOT_OK(
           MakeRule(*entry_field, type.children[static_cast<size_t>(i)].type, &part));
     }
@@ -152,7 +153,8 @@ arrow::Status CheckText(const FieldRule& rule, const std::string& text) {
   return {};
 }
 
-arrow::Status CheckMessage(const pb::Message& message, const std::vector<FieldRule>& rules);
+arrow::Status CheckMessage(const pb::Message& message,
+                           const std::vector<FieldRule>& rules);
 
 /// The single value of a field, or element `index` of a repeated one.
 arrow::Status CheckValue(const pb::Message& message, const FieldRule& rule, int index) {
@@ -169,10 +171,10 @@ arrow::Status CheckValue(const pb::Message& message, const FieldRule& rule, int 
     case FieldDescriptor::CPPTYPE_STRING: {
       if (rule.type->id == TypeId::kBinary) return {};
       std::string scratch;
-      return CheckText(rule, repeated ? reflection.GetRepeatedStringReference(
-                                            message, field, index, &scratch)
-                                      : reflection.GetStringReference(message, field,
-                                                                      &scratch));
+      return CheckText(
+          rule, repeated ? reflection.GetRepeatedStringReference(message, field, index,
+                                                                 &scratch)
+                         : reflection.GetStringReference(message, field, &scratch));
     }
     case FieldDescriptor::CPPTYPE_MESSAGE:
       return CheckMessage(repeated ? reflection.GetRepeatedMessage(message, field, index)
@@ -187,7 +189,8 @@ arrow::Status CheckMessage(const pb::Message& message,
                            const std::vector<FieldRule>& rules) {
   const pb::Reflection& reflection = *message.GetReflection();
   if (!reflection.GetUnknownFields(message).empty()) {
-    return Error(ErrorCode::kBadData, "the record has a field its descriptor lacks: number ",
+    return Error(ErrorCode::kBadData,
+                 "the record has a field its descriptor lacks: number ",
                  reflection.GetUnknownFields(message).field(0).number());
   }
   for (const FieldRule& rule : rules) {
@@ -201,7 +204,8 @@ arrow::Status CheckMessage(const pb::Message& message,
   return {};
 }
 
-void AppendId(const pb::Message& message, const FieldDescriptor* field, std::string* ids) {
+void AppendId(const pb::Message& message, const FieldDescriptor* field,
+              std::string* ids) {
   if (!field || field->is_repeated() ||
       !message.GetReflection()->HasField(message, field)) {
     *ids += "null";

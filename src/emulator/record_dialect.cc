@@ -32,7 +32,8 @@ class RecordDialect : public Dialect {
     EphemeralStreamRequest request;
     ARROW_RETURN_NOT_OK(Parse(message, &request));
     if (request.payload_case() != EphemeralStreamRequest::kCreateStream) {
-      return Error(ErrorCode::kInvalidArgument, "the first message must be create_stream");
+      return Error(ErrorCode::kInvalidArgument,
+                   "the first message must be create_stream");
     }
     const CreateIngestStreamRequest& create = request.create_stream();
     if (create.table_name() != table->name) {
@@ -42,9 +43,9 @@ class RecordDialect : public Dialect {
     type_ = create.record_type();
     switch (type_) {
       case RecordType::PROTO: {
-        ARROW_ASSIGN_OR_RAISE(check_,
-                              MakeProtoRowCheck(create.descriptor_proto(), std::move(table),
-                                                options_.id_column));
+        ARROW_ASSIGN_OR_RAISE(
+            check_, MakeProtoRowCheck(create.descriptor_proto(), std::move(table),
+                                      options_.id_column));
         return {};
       }
       case RecordType::JSON:
@@ -58,7 +59,8 @@ class RecordDialect : public Dialect {
     }
   }
 
-  arrow::Result<IngestRequest> Take(net::Message message, int64_t wanted_offset) override {
+  arrow::Result<IngestRequest> Take(net::Message message,
+                                    int64_t wanted_offset) override {
     if (message.body && message.body->size() > options_.request_bytes_max) {
       return Error(ErrorCode::kTooLarge, "the request has ", message.body->size(),
                    " bytes; the limit is ", options_.request_bytes_max);
@@ -108,7 +110,8 @@ class RecordDialect : public Dialect {
   }
 
  private:
-  static arrow::Status Parse(const net::Message& message, EphemeralStreamRequest* request) {
+  static arrow::Status Parse(const net::Message& message,
+                             EphemeralStreamRequest* request) {
     if (!message.body ||
         !request->ParseFromArray(message.body->data(),
                                  static_cast<int>(message.body->size()))) {
@@ -177,8 +180,8 @@ class RecordDialect : public Dialect {
     IngestRequest taken{wanted_offset};
     switch (ingest.batch_case()) {
       case IngestRecordBatchRequest::kProtoEncodedBatch:
-        ARROW_RETURN_NOT_OK(TakeRows(RecordType::PROTO,
-                                     ingest.proto_encoded_batch().records(), &taken));
+        ARROW_RETURN_NOT_OK(
+            TakeRows(RecordType::PROTO, ingest.proto_encoded_batch().records(), &taken));
         break;
       case IngestRecordBatchRequest::kJsonBatch:
         ARROW_RETURN_NOT_OK(

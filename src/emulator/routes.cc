@@ -58,10 +58,10 @@ class EmulatorRouter : public net::Router {
                        const std::shared_ptr<net::Call>& call) override {
     net::Route route;
     if (head.protocol == net::Protocol::kHttp1) {
-      route.handler = MakeHttpHandler(
-          call, &service_->timers, [service = service_](const HttpRequest& request) {
-            return AnswerHttp(*service, request);
-          });
+      route.handler = MakeHttpHandler(call, &service_->timers,
+                                      [service = service_](const HttpRequest& request) {
+                                        return AnswerHttp(*service, request);
+                                      });
       return route;
     }
     if (head.path == kRecordMethod) {

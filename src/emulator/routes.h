@@ -1,5 +1,5 @@
-// Which request is answered by what: the two ingest methods, the token endpoint, the table
-// API and the control interface, on every port.
+// Which request is answered by what: the two ingest methods, the token endpoint, the
+// table API and the control interface, on every port.
 #pragma once
 
 #include <memory>

@@ -20,10 +20,10 @@ class RowCheck {
   virtual arrow::Status Check(std::string_view row, std::string* ids) = 0;
 };
 
-/// `descriptor_proto` is a serialized DescriptorProto, checked against the table's columns
-/// by name: type, label, missing NOT NULL columns. The row id is the value of `id_column`
-/// (empty: the first). Errors: kInvalidArgument (not a descriptor, not self-contained),
-/// kSchemaMismatch.
+/// `descriptor_proto` is a serialized DescriptorProto, checked against the table's
+/// columns by name: type, label, missing NOT NULL columns. The row id is the value of
+/// `id_column` (empty: the first). Errors: kInvalidArgument (not a descriptor, not
+/// self-contained), kSchemaMismatch.
 arrow::Result<std::unique_ptr<RowCheck>> MakeProtoRowCheck(
     std::string_view descriptor_proto, std::shared_ptr<const Table> table,
     const std::string& id_column);

@@ -10,9 +10,9 @@
 namespace arrowport::emulator {
 namespace {
 
-using ::testing::HasSubstr;
 using google::protobuf::DescriptorProto;
 using google::protobuf::FieldDescriptorProto;
+using ::testing::HasSubstr;
 using Field = FieldDescriptorProto;
 
 constexpr char kColumns[] = R"json([
@@ -71,20 +71,18 @@ TEST(ProtoRowCheckTest, NullableColumnsMayBeLeftOut) {
 TEST(ProtoRowCheckTest, TheDescriptorMustFitTheTable) {
   EXPECT_THAT(RefusedBecause([](auto* p) { p->mutable_field()->DeleteSubrange(0, 1); }),
               HasSubstr("lacks the NOT NULL column id"));
-  EXPECT_THAT(RefusedBecause([](auto* p) {
-                p->mutable_field(0)->set_label(Field::LABEL_OPTIONAL);
-              }),
+  EXPECT_THAT(RefusedBecause(
+                  [](auto* p) { p->mutable_field(0)->set_label(Field::LABEL_OPTIONAL); }),
               HasSubstr("id must be required"));
-  EXPECT_THAT(RefusedBecause([](auto* p) {
-                p->mutable_field(2)->set_label(Field::LABEL_REQUIRED);
-              }),
+  EXPECT_THAT(RefusedBecause(
+                  [](auto* p) { p->mutable_field(2)->set_label(Field::LABEL_REQUIRED); }),
               HasSubstr("name must be optional"));
-  EXPECT_THAT(RefusedBecause([](auto* p) {
-                p->mutable_field(4)->set_label(Field::LABEL_OPTIONAL);
-              }),
+  EXPECT_THAT(RefusedBecause(
+                  [](auto* p) { p->mutable_field(4)->set_label(Field::LABEL_OPTIONAL); }),
               HasSubstr("tags must be repeated"));
-  EXPECT_THAT(RefusedBecause([](auto* p) { p->mutable_field(2)->set_type(Field::TYPE_BYTES); }),
-              HasSubstr("name is bytes"));
+  EXPECT_THAT(
+      RefusedBecause([](auto* p) { p->mutable_field(2)->set_type(Field::TYPE_BYTES); }),
+      HasSubstr("name is bytes"));
   EXPECT_THAT(RefusedBecause([](auto* p) {
                 AddField(p, "extra", 9, Field::TYPE_BOOL, Field::LABEL_OPTIONAL);
               }),
@@ -139,7 +137,9 @@ TEST(ProtoRowCheckTest, RowsAreParsedInFull) {
 TEST(JsonRowCheckTest, RowsAreCheckedAgainstTheColumns) {
   auto check = MakeJsonRowCheck(TestTable(), "name");
   std::string ids;
-  const auto passes = [&](const std::string& row) { return check->Check(row, &ids).ok(); };
+  const auto passes = [&](const std::string& row) {
+    return check->Check(row, &ids).ok();
+  };
   EXPECT_TRUE(passes(R"({"id": 1, "name": "n\"1"})"));
   EXPECT_EQ(ids, "\"n\\\"1\"");
   EXPECT_TRUE(passes(
@@ -167,7 +167,8 @@ TEST(ValueRulesTest, DecimalText) {
   EXPECT_TRUE(IsDecimalText("0", 5, 2));
   EXPECT_TRUE(IsDecimalText("+000999.9", 5, 2));
   EXPECT_TRUE(IsDecimalText("-0.01", 2, 2));
-  for (const char* bad : {"", "-", ".5", "1.", "1.234", "1000", "1e2", " 1", "1 ", "0x1", "NaN"}) {
+  for (const char* bad :
+       {"", "-", ".5", "1.", "1.234", "1000", "1e2", " 1", "1 ", "0x1", "NaN"}) {
     EXPECT_FALSE(IsDecimalText(bad, 5, 2)) << bad;
   }
 }

@@ -37,8 +37,8 @@ arrow::Result<LoggedRequest> ParseLine(std::string_view line) {
       for (const auto& id : *ids) request.ids.push_back(id.dump());
     }
   } catch (const nlohmann::json::exception& error) {
-    return Error(ErrorCode::kStorageCorrupt, "the log has a line that is not ours: ",
-                 error.what());
+    return Error(ErrorCode::kStorageCorrupt,
+                 "the log has a line that is not ours: ", error.what());
   }
   return request;
 }
@@ -60,7 +60,7 @@ arrow::Result<std::unique_ptr<RowLog>> RowLog::Open(const std::string& path) {
                  std::strerror(errno));
   }
   auto log = std::unique_ptr<RowLog>(new RowLog(descriptor));
-  struct stat facts {};
+  struct stat facts{};
   if (::fstat(descriptor, &facts) == 0) {
     MutexLock lock(log->file_mutex_);
     log->size_bytes_ = facts.st_size;
@@ -90,8 +90,7 @@ bool RowLog::Append(std::string_view line, const std::shared_ptr<LogListener>& l
 arrow::Status RowLog::WriteAll(std::string_view text) {
   MutexLock lock(file_mutex_);
   while (!text.empty()) {
-    const ssize_t written =
-        ::pwrite(descriptor_, text.data(), text.size(), size_bytes_);
+    const ssize_t written = ::pwrite(descriptor_, text.data(), text.size(), size_bytes_);
     if (written < 0 && errno == EINTR) continue;
     if (written <= 0) {
       return Error(errno == ENOSPC ? ErrorCode::kNoSpace : ErrorCode::kInternal,

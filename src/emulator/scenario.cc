@@ -17,7 +17,8 @@ uint64_t HashOf(std::string_view text) {
   return hash;
 }
 
-bool Concerns(const FaultRule& fault, const std::string& table, Mode mode, int64_t number) {
+bool Concerns(const FaultRule& fault, const std::string& table, Mode mode,
+              int64_t number) {
   return (fault.table.empty() || fault.table == table) &&
          (!fault.mode || *fault.mode == mode) && fault.connections.Holds(number);
 }
@@ -34,7 +35,8 @@ ConnectionPlan::ConnectionPlan(std::shared_ptr<ScriptState> state, uint64_t seed
                                const std::string& table, Mode mode, int64_t number)
     : state_(std::move(state)),
       number_(number),
-      random_(seed ^ HashOf(table) ^ (static_cast<uint64_t>(number) * 0x9E3779B97F4A7C15U)) {
+      random_(seed ^ HashOf(table) ^
+              (static_cast<uint64_t>(number) * 0x9E3779B97F4A7C15U)) {
   const Script& script = state_->script;
   const auto own = script.tables.find(table);
   const TableRules* rules = own == script.tables.end() ? &script.all : &own->second;
@@ -79,7 +81,8 @@ void Scenario::SetScript(Script script) {
 ConnectionPlan Scenario::OnConnection(const std::string& table, Mode mode) {
   MutexLock lock(mutex_);
   // Names come from the peer: past a bound those never seen share one count.
-  const bool room = connections_.size() < kTablesCountedMax || connections_.contains(table);
+  const bool room =
+      connections_.size() < kTablesCountedMax || connections_.contains(table);
   const int64_t number = ++connections_[room ? table : std::string()];
   return ConnectionPlan(state_, state_->script.seed.value_or(seed_), table, mode, number);
 }

@@ -95,8 +95,8 @@ struct AckPolicy {
 
 struct Rotation {
   Span connections{1, kNoEnd};
-  std::optional<std::chrono::milliseconds> after;  ///< since the call opened
-  std::optional<int64_t> after_requests;           ///< logged on this call
+  std::optional<std::chrono::milliseconds> after;     ///< since the call opened
+  std::optional<int64_t> after_requests;              ///< logged on this call
   std::optional<std::chrono::milliseconds> duration;  ///< as told; none: not told
   bool with_ack = false;                              ///< Flight: rides on an ack
   bool forced = true;                                 ///< ends the call at expiry
@@ -138,8 +138,8 @@ struct Statuses {
 struct FlightRules {
   /// Utf8 and Binary views and small offsets for their large forms.
   bool near_types = false;
-  bool reordered = false;         ///< columns in another order than the table's
-  bool missing_nullable = true;   ///< nullable columns may be left out
+  bool reordered = false;        ///< columns in another order than the table's
+  bool missing_nullable = true;  ///< nullable columns may be left out
 };
 
 struct Script {

@@ -46,8 +46,8 @@ constexpr NameTable<ActionKind, 18> kActions = {{
     {"close_signal", ActionKind::kCloseSignal},
 }};
 
-constexpr NameTable<Mode, 2> kModes = {{{"record", Mode::kRecord},
-                                        {"flight", Mode::kFlight}}};
+constexpr NameTable<Mode, 2> kModes = {
+    {{"record", Mode::kRecord}, {"flight", Mode::kFlight}}};
 
 using ExpiresIn = OauthRules::ExpiresIn;
 constexpr NameTable<ExpiresIn, 4> kExpiresIn = {{{"number", ExpiresIn::kNumber},
@@ -270,9 +270,7 @@ void ParseTables(JsonFields& fields, std::map<std::string, TableRules>* tables) 
 
 }  // namespace
 
-std::string_view NameOf(Mode mode) {
-  return mode == Mode::kRecord ? "record" : "flight";
-}
+std::string_view NameOf(Mode mode) { return mode == Mode::kRecord ? "record" : "flight"; }
 
 arrow::Result<Script> ParseScript(std::string_view text) {
   ARROW_ASSIGN_OR_RAISE(const json document, ParseJson(text, "the script"));

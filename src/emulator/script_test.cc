@@ -26,15 +26,17 @@ TEST(ScriptTest, ErrorsNameTheField) {
   EXPECT_THAT(Refused(R"({"rotation": {}})"), HasSubstr("rotation.after_ms"));
   EXPECT_THAT(Refused(R"({"faults": [{"point": "nowhere", "action": {"type": "ok"}}]})"),
               HasSubstr("faults[0].point"));
-  EXPECT_THAT(Refused(R"({"faults": [{"point": "after_open", "action": {"type": "no"}}]})"),
-              HasSubstr("faults[0].action.type"));
+  EXPECT_THAT(
+      Refused(R"({"faults": [{"point": "after_open", "action": {"type": "no"}}]})"),
+      HasSubstr("faults[0].action.type"));
   EXPECT_THAT(Refused(R"({"faults": [{"point": "after_open"}]})"),
               HasSubstr("faults[0].action"));
   EXPECT_THAT(Refused(R"({"faults": [{"point": "after_open", "at": 1,
                            "action": {"type": "ok"}}]})"),
               HasSubstr("faults[0].at"));
-  EXPECT_THAT(Refused(R"({"faults": [{"point": "mid_frame", "action": {"type": "ok"}}]})"),
-              HasSubstr("middle of a frame"));
+  EXPECT_THAT(
+      Refused(R"({"faults": [{"point": "mid_frame", "action": {"type": "ok"}}]})"),
+      HasSubstr("middle of a frame"));
   EXPECT_THAT(Refused(R"({"faults": [{"point": "after_open",
                            "action": {"type": "status", "code": "NOPE"}}]})"),
               HasSubstr("action.code"));

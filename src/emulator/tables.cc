@@ -57,8 +57,9 @@ arrow::Result<std::vector<std::string>> TableNameParts(std::string_view name) {
 arrow::Status TableCatalog::Load(std::string_view tables_json) {
   ARROW_ASSIGN_OR_RAISE(const json document, ParseJson(tables_json, "the tables file"));
   if (!document.is_object()) {
-    return Error(ErrorCode::kBadConfig,
-                 "the tables file must be {\"catalog.schema.table\": {\"columns\": ...}}");
+    return Error(
+        ErrorCode::kBadConfig,
+        "the tables file must be {\"catalog.schema.table\": {\"columns\": ...}}");
   }
   std::map<std::string, std::shared_ptr<const Table>> loaded;
   for (const auto& [name, value] : document.items()) {
@@ -109,13 +110,10 @@ arrow::Result<std::string> TableCatalog::Describe(const std::string& name) const
   if (!table) return Error(ErrorCode::kTableNotFound, "no such table: ", name);
   ARROW_ASSIGN_OR_RAISE(const auto parts, TableNameParts(name));
   ARROW_ASSIGN_OR_RAISE(const json columns, ParseJson(table->columns_json, "columns"));
-  const nlohmann::ordered_json reply = {{"name", parts[2]},
-                                        {"catalog_name", parts[0]},
-                                        {"schema_name", parts[1]},
-                                        {"full_name", name},
-                                        {"table_type", "MANAGED"},
-                                        {"data_source_format", "DELTA"},
-                                        {"columns", columns}};
+  const nlohmann::ordered_json reply = {
+      {"name", parts[2]},  {"catalog_name", parts[0]}, {"schema_name", parts[1]},
+      {"full_name", name}, {"table_type", "MANAGED"},  {"data_source_format", "DELTA"},
+      {"columns", columns}};
   return reply.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 

@@ -10,8 +10,8 @@ Timers::Timers(double scale) : scale_(scale), thread_([this] { Run(); }) {}
 
 void Timers::After(std::chrono::milliseconds delay, std::function<void()> task) {
   const auto scaled = std::chrono::duration_cast<steady_clock::duration>(
-      std::chrono::duration<double, std::milli>(
-          static_cast<double>(delay.count()) * scale_));
+      std::chrono::duration<double, std::milli>(static_cast<double>(delay.count()) *
+                                                scale_));
   MutexLock lock(mutex_);
   if (stopped_) return;
   waiting_.emplace(steady_clock::now() + scaled, std::move(task));

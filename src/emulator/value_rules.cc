@@ -78,8 +78,8 @@ bool FitsInteger(TypeId type, int64_t value) {
 }
 
 void AppendJsonText(std::string_view text, std::string* out) {
-  *out += nlohmann::json(text).dump(-1, ' ', false,
-                                    nlohmann::json::error_handler_t::replace);
+  *out +=
+      nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace arrowport::emulator

@@ -99,8 +99,7 @@ TEST_F(BreakageTest, ATornFrameBringsPartOfAMessage) {
   const std::string& data = client_.stream(id_).data;
   ASSERT_EQ(data.size(), whole.size() + 16) << "16 of the 64 the frame announced";
   EXPECT_EQ(data.substr(0, whole.size()), whole);
-  EXPECT_EQ(data.substr(whole.size(), 5),
-            GrpcMessage(std::string(59, ' ')).substr(0, 5));
+  EXPECT_EQ(data.substr(whole.size(), 5), GrpcMessage(std::string(59, ' ')).substr(0, 5));
 }
 
 TEST_F(BreakageTest, AFrozenConnectionStaysOpenAndSilentUntilTheServerEnds) {
