@@ -161,26 +161,27 @@ TEST_P(ZerobusEmulator, RevokedTokenIsMintedOnceForAllStreams) {
 }
 
 TEST_P(ZerobusEmulator, FaultsLoseNothing) {
-  for (const char* fault : {
-           R"({"point": "before_headers", "action": "status", "times": 2})",
-           R"({"point": "after_headers", "action": "reset_stream", "times": 2})",
-           R"({"point": "before_create_reply", "action": "tcp_reset", "times": 2})",
-           R"({"point": "after_open", "action": "ok", "times": 2})",
-           R"({"point": "before_log", "action": "tcp_close", "at": 7, "times": 3})",
-           R"({"point": "after_log", "action": "tcp_reset", "at": 5, "times": 3})",
-           R"({"point": "after_log", "action": "status", "at": 5, "times": 3})",
-           R"({"point": "after_acks", "action": "goaway", "at": 3, "times": 3})",
-           R"({"point": "mid_frame", "action": "tcp_close", "at": 3, "times": 2})",
-           R"({"point": "after_log", "action": "silence", "at": 4, "times": 1})",
-           R"({"point": "after_log", "action": "freeze", "at": 4, "times": 1})",
-           R"({"point": "after_acks", "action": "ack_duplicate", "times": 5})",
-           R"({"point": "after_acks", "action": "ack_lower", "times": 5})",
-           R"({"point": "after_acks", "action": "ack_too_high", "by": 100, "times": 2})",
-           R"({"point": "after_acks", "action": "ack_without_offset", "times": 2})",
-           R"({"point": "after_acks", "action": "ack_unparseable", "times": 2})",
-           R"({"point": "after_acks", "action": "close_signal", "duration_ms": 200,
+  for (
+      const char* fault : {
+          R"({"point": "before_headers", "action": {"type": "status"}, "times": 2})",
+          R"({"point": "after_headers", "action": {"type": "reset_stream"}, "times": 2})",
+          R"({"point": "before_create_reply", "action": {"type": "tcp_reset"}, "times": 2})",
+          R"({"point": "after_open", "action": {"type": "ok"}, "times": 2})",
+          R"({"point": "before_log", "action": {"type": "tcp_close"}, "at": 7, "times": 3})",
+          R"({"point": "after_log", "action": {"type": "tcp_reset"}, "at": 5, "times": 3})",
+          R"({"point": "after_log", "action": {"type": "status"}, "at": 5, "times": 3})",
+          R"({"point": "after_acks", "action": {"type": "goaway"}, "at": 3, "times": 3})",
+          R"({"point": "mid_frame", "action": {"type": "tcp_close"}, "at": 3, "times": 2})",
+          R"({"point": "after_log", "action": {"type": "silence"}, "at": 4, "times": 1})",
+          R"({"point": "after_log", "action": {"type": "freeze"}, "at": 4, "times": 1})",
+          R"({"point": "after_acks", "action": {"type": "ack_duplicate"}, "times": 5})",
+          R"({"point": "after_acks", "action": {"type": "ack_lower"}, "times": 5})",
+          R"({"point": "after_acks", "action": {"type": "ack_too_high", "by": 100}, "times": 2})",
+          R"({"point": "after_acks", "action": {"type": "ack_without_offset"}, "times": 2})",
+          R"({"point": "after_acks", "action": {"type": "ack_unparseable"}, "times": 2})",
+          R"({"point": "after_acks", "action": {"type": "close_signal", "duration_ms": 200},
                "times": 3})",
-       }) {
+      }) {
     SCOPED_TRACE(fault);
     Start(std::string(R"({"faults": [)") + fault + "]}");
     if (HasFatalFailure()) return;
