@@ -1,5 +1,5 @@
 """Delta tables written by this library, judged by foreign readers: deltalake and DuckDB's delta
-extension. Needs: pip install deltalake==1.6.6 duckdb==1.5.5 duckdb-extension-delta==1.5.5."""
+extension, installed by tools/setup_compat."""
 
 import datetime as dt
 import decimal
@@ -8,13 +8,18 @@ import math
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = Path(os.environ.get("ARROWPORT_DELTA_LAND", ROOT / "build/release/tests/compat/delta_land"))
+BUILD = Path(os.environ.get("ARROWPORT_BUILD_DIR", ROOT / "build/release"))
+PROGRAM = BUILD / "tests/compat/delta_land"
+sys.path.append(str(ROOT / ".deps/compat/delta"))  # tools/setup_compat
 
 deltalake = pytest.importorskip("deltalake")
 duckdb = pytest.importorskip("duckdb")
