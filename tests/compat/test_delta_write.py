@@ -457,3 +457,24 @@ def test_each_request_is_there_once_after_a_fault(table, point, fault):
     live = set(deltalake.DeltaTable(table.path).file_uris())
     on_disk = [p for p in table.path.glob("*.parquet")]
     assert len(on_disk) <= len(live) + (1 if fault == "kill" else 0)
+
+
+def test_a_killed_clean_up_leaves_a_readable_log(table):
+    rows = pa.table({"id": [1]})
+    path = table.put(rows)
+    table.run("property=delta.logRetentionDuration=interval 1 days", f"append={path}",
+              *[f"append={path}"] * 20, "checkpoint", *[f"append={path}"] * 5)
+    log = table.path / "_delta_log"
+    old = dt.datetime.now().timestamp() - 10 * 24 * 3600
+    for version in range(23):
+        os.utime(log / f"{version:020}.json", (old, old))
+    process = table.start("faults=delta.cleanup.before_remove=kill@6", "cleanup")
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    left = sorted(int(commit.stem) for commit in log.glob("*.json"))
+    assert left == list(range(5, 26))
+    judge(table, pa.concat_tables([rows] * 26))
+    assert table.run("cleanup")[0]["version"] == 15
+    left = sorted(int(commit.stem) for commit in log.glob("*.json"))
+    assert left == list(range(20, 26))
+    judge(table, pa.concat_tables([rows] * 26))
