@@ -262,9 +262,10 @@ TEST_P(RandomQueryTest, DeltaAnswersAsNative) {
     const Rows actual = Answer(statement, "delta.t");
     if (expected == actual) continue;
     ++differences;
-    ADD_FAILURE() << statement << "\nnative: " << expected.size() << " rows " << (expected.empty() ? "" : expected[0])
-                  << "\ndelta: " << actual.size() << " rows "
-                  << (actual.empty() ? "" : actual[0]);
+    const auto first = [](const Rows& rows) { return rows.empty() ? "" : rows[0]; };
+    ADD_FAILURE() << statement << "\nnative: " << expected.size() << " rows "
+                  << first(expected) << "\ndelta: " << actual.size() << " rows "
+                  << first(actual);
   }
 }
 
