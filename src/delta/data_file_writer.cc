@@ -205,7 +205,12 @@ class ParquetDataFile : public DataFileWriter {
     } catch (const std::exception& failure) {
       return Error(ErrorCode::kInternal, "cannot end a data file: ", failure.what());
     }
-    ARROW_RETURN_NOT_OK(sink_->Finish());
+    const arrow::Status finished = sink_->Finish();
+    if (!finished.ok()) {
+      // The name is ours alone; it may be there already when only a later step failed.
+      (void)spec_.store->Remove(spec_.path);
+      return finished;
+    }
     DataFile file;
     file.path = spec_.path;
     file.size = sink_->position();
@@ -262,24 +267,6 @@ class ParquetDataFile : public DataFileWriter {
   int64_t rows_ = 0;
 };
 
-/// Every field below a struct that may be NULL is nullable in the file, whatever the
-/// schema says of it: a reader that trusts a required child would misread a null parent.
-std::shared_ptr<arrow::Field> Loosened(const std::shared_ptr<arrow::Field>& field,
-                                       bool below_nullable) {
-  const bool nullable = field->nullable() || below_nullable;
-  std::shared_ptr<arrow::DataType> type = field->type();
-  if (type->id() == arrow::Type::STRUCT) {
-    arrow::FieldVector children;
-    for (const auto& child : type->fields()) {
-      children.push_back(Loosened(child, nullable));
-    }
-    type = arrow::struct_(std::move(children));
-  } else if (type->id() == arrow::Type::LIST) {
-    type = arrow::list(Loosened(type->field(0), false));
-  }
-  return field->WithType(type)->WithNullable(nullable);
-}
-
 }  // namespace
 
 arrow::MemoryPool* EncoderMemoryPool() {
@@ -317,7 +304,7 @@ std::shared_ptr<arrow::Schema> DataFileSchema(
   for (size_t i = 0; i < schema.fields.size(); ++i) {
     if (std::find(partition_columns.begin(), partition_columns.end(),
                   schema.fields[i].name) == partition_columns.end()) {
-      fields.push_back(Loosened(full->field(static_cast<int>(i)), false));
+      fields.push_back(full->field(static_cast<int>(i)));
     }
   }
   return arrow::schema(std::move(fields));

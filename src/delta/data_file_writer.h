@@ -43,8 +43,8 @@ struct DataFileOptions {
   int64_t row_group_bytes = int64_t{128} << 20;  ///< of Arrow buffers held at a time
 };
 
-/// The Arrow schema of the table's data files: physical names, partition columns left out,
-/// not null only where no reader can meet a null parent.
+/// The Arrow schema of the table's data files: partition columns left out, required where
+/// the table says not null.
 std::shared_ptr<arrow::Schema> DataFileSchema(
     const TableSchema& schema, NameStyle names,
     const std::vector<std::string>& partition_columns);

@@ -195,7 +195,8 @@ class DeltaTable {
   /// the others from being written. Creates the table when `options.create` says how.
   /// Under SchemaMode::kMerge members may bring different columns. Member errors:
   /// kSchemaMismatch, kConstraintViolation, kUnsupportedType, kInvalidName, kKeyReused,
-  /// kInvalidArgument, kSequenceGap (behind a refused one of its producer); of the group: kTableNotFound, kNotBuilt (writer feature by
+  /// kInvalidArgument, kSequenceGap (behind a refused one of its producer); of the group:
+  /// kTableNotFound, kNotBuilt (writer feature by
   /// name), kCommitConflict, kNoSpace, kStorageUnavailable (then nobody knows whether the
   /// commit is there: a repeat with the same key finds out). The log keeps only the highest
   /// sequence of a producer: its requests have to come in order, one call at a time.
