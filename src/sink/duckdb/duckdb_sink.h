@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <chrono>
 #include <memory>
 
 #include "base/clock.h"
@@ -24,6 +25,8 @@ struct DuckDbSinkOptions {
   int64_t idle_checkpoint_ms = 5000;
   /// How long a change of a table waits for the bulk loads into it to end.
   int64_t ddl_wait_ms = 10000;
+  /// How long an ordered checkpoint waits for the transactions under way.
+  int64_t checkpoint_wait_ms = 30000;
   const Clock* clock = &SystemClock();
 };
 
@@ -64,7 +67,14 @@ class DuckDbSink final : public DdlTableSink {
   /// Besides entries since `since_us`, the newest of each (producer, table).
   arrow::Result<std::vector<LedgerEntry>> LoadLedger(int64_t since_us) override;
   arrow::Status PruneLedger(int64_t before_us) override;
+  /// Waits for transactions under way, at most DuckDbSinkOptions::checkpoint_wait_ms.
+  /// Errors: kOverloaded when one is still there then.
   arrow::Status Checkpoint() override;
+
+  /// For writers beside this sink (SQL): between the two no group commits. False when
+  /// `wait` passed first. The thread that locked unlocks.
+  bool LockCommitsFor(std::chrono::milliseconds wait);
+  void UnlockCommits();
 
   /// The last committed version: every transaction that starts now sees it.
   int64_t version() const;
