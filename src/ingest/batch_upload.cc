@@ -10,6 +10,8 @@ namespace arrowport::ingest {
 namespace {
 
 constexpr int64_t kUnitRowsMax = kRowGroupRows;
+// Where versions are spaced, a unit holds what comes in that time.
+constexpr int64_t kSpacedUnitRowsMax = 8 * kRowGroupRows;
 constexpr size_t kQueueMessagesMax = 4096;
 
 arrow::Status AtOffset(int64_t offset, const arrow::Status& status) {
@@ -217,10 +219,12 @@ void BatchUpload::Advance() {
 
 void BatchUpload::TakeUnit() {
   unit_ = {};
+  const int64_t rows_max =
+      context_.backend->commits_per_table() ? kSpacedUnitRowsMax : kUnitRowsMax;
   while (!queue_.empty() && unit_.messages.size() < unit_messages_max_) {
     Message& message = queue_.front();
     const bool fits =
-        unit_.rows + message.rows <= kUnitRowsMax &&
+        unit_.rows + message.rows <= rows_max &&
         unit_.bytes + message.bytes <= context_.limits.request_memory_max / 2;
     if (!unit_.messages.empty() && !fits) break;
     unit_.rows += message.rows;

@@ -193,7 +193,9 @@ TEST_P(IngestBackends, WhatDoesNotFitIsRefusedOrSkippedAndMakesNothing) {
   client.session->Abort();
   client.session.reset();
   ASSERT_TRUE(service_->Flush().ok());
-  if (Exists("aborted")) EXPECT_EQ(Number("SELECT count(*) FROM " + In("aborted")), 0);
+  if (Exists("aborted")) {
+    EXPECT_EQ(Number("SELECT count(*) FROM " + In("aborted")), 0);
+  }
 }
 
 TEST_P(IngestBackends, TwoCreateTheSameTableAtOnce) {

@@ -85,7 +85,7 @@ def test_flight_and_the_command_line(server, lake, tmp_path):
     file = tmp_path / "data.arrows"
     file.write_bytes(ipc_stream(bench_table(50)))
     done = run_cli("ingest", "parts", file, "--backend", "delta", "--partition-by", "category",
-                   "--port", server.http_port)
+                   "--url", server.url)
     assert done.returncode == 0, done.stderr
     assert delta_table(lake, "parts").metadata().partition_columns == ["category"]
     local = tmp_path / "local"
@@ -298,7 +298,7 @@ streams:
         files = [path.name for path in (lake / "sales" / "events").rglob("*.parquet")]
         assert files and all("zstd" in name for name in files), files
         streams = {s["name"]: s for s in server.get("/streams").json["streams"]}
-        assert streams["events"]["backend"] == "delta"
+        assert streams["events"]["storage_backend"] == "delta"
     assert delta_table(lake, "sales.events").metadata().partition_columns == ["category"]
 
 
