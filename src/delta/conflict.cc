@@ -61,6 +61,7 @@ bool Reads(const ReadSet& reads, const PartitionValues& values) {
     case ReadSet::Kind::kPartitions:
       return Matches(reads.partitions, values);
     case ReadSet::Kind::kTable:
+    case ReadSet::Kind::kVersion:
       return true;
   }
   return true;
@@ -117,6 +118,9 @@ arrow::Status CheckFilesFit(const TableState& staged, const TableState& now) {
 
 arrow::Status CheckChange(const FileChange& change, int64_t winner_version,
                           const std::vector<Action>& winner) {
+  if (change.reads.kind == ReadSet::Kind::kVersion) {
+    return Conflict("the table was changed by version ", winner_version);
+  }
   const bool blind_append = WasBlindAppend(winner);
   std::set<FileIdentity> mine;
   for (const RemoveFile& remove : change.removes) {

@@ -1,15 +1,11 @@
 #include "delta/table.h"
 
-#include <algorithm>
 #include <atomic>
-#include <map>
-#include <set>
 #include <utility>
 
 #include "base/error.h"
 #include "base/fault_point.h"
 #include "delta/checkpoint_write.h"
-#include "delta/code_point.h"
 #include "delta/conflict.h"
 #include "delta/evolve_protocol.h"
 #include "delta/log_cleanup.h"

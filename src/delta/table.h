@@ -126,6 +126,7 @@ struct ReadSet {
     kRemovedFiles,  ///< only the files it removes: compaction within the table
     kPartitions,    ///< all files of `partitions`
     kTable,         ///< all files
+    kVersion,       ///< the table as of the plan: every winner conflicts
   };
   Kind kind = Kind::kRemovedFiles;
   PartitionFilter partitions;

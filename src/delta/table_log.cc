@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/fault_point.h"
 #include "base/ids.h"
 #include "base/log.h"
 

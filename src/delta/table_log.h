@@ -89,7 +89,7 @@ class TableLog {
   arrow::Status Advance(const std::shared_ptr<const Snapshot>& base,
                         const std::vector<Action>& actions) REQUIRES(commit_mutex_);
   void Complete(const Snapshot* base, CommitDraft* draft) const;
-  void BackOff(int lost_races);
+  void BackOff(int lost_races) REQUIRES(commit_mutex_);
 
   const std::shared_ptr<store::Store> store_;
   const Clock& clock_;

@@ -65,13 +65,19 @@ class TableRows final : public arrow::RecordBatchReader {
 arrow::Result<std::shared_ptr<arrow::RecordBatchReader>> ReadTable(
     std::shared_ptr<const store::Store> store, std::shared_ptr<const Snapshot> snapshot,
     TableReadOptions options, const std::function<bool(const AddFile&)>& choose) {
-  ARROW_ASSIGN_OR_RAISE(
-      auto plan,
-      ReadPlan::Make(snapshot->state(), options.columns ? &*options.columns : nullptr));
   std::vector<const AddFile*> files;
   snapshot->VisitFiles([&](int64_t, const AddFile& file) {
     if (choose == nullptr || choose(file)) files.push_back(&file);
   });
+  return ReadFiles(std::move(store), std::move(snapshot), std::move(files), options);
+}
+
+arrow::Result<std::shared_ptr<arrow::RecordBatchReader>> ReadFiles(
+    std::shared_ptr<const store::Store> store, std::shared_ptr<const Snapshot> snapshot,
+    std::vector<const AddFile*> files, const TableReadOptions& options) {
+  ARROW_ASSIGN_OR_RAISE(
+      auto plan,
+      ReadPlan::Make(snapshot->state(), options.columns ? &*options.columns : nullptr));
   return std::make_shared<TableRows>(std::move(store), std::move(snapshot), std::move(plan),
                                      std::move(files),
                                      FileReadOptions{options.batch_rows, options.pool});

@@ -34,4 +34,9 @@ arrow::Result<std::shared_ptr<arrow::RecordBatchReader>> ReadTable(
     TableReadOptions options = {},
     const std::function<bool(const AddFile&)>& choose = nullptr);
 
+/// As ReadTable, of `files` in this order; they are files of `snapshot`.
+arrow::Result<std::shared_ptr<arrow::RecordBatchReader>> ReadFiles(
+    std::shared_ptr<const store::Store> store, std::shared_ptr<const Snapshot> snapshot,
+    std::vector<const AddFile*> files, const TableReadOptions& options = {});
+
 }  // namespace arrowport::delta

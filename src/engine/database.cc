@@ -19,6 +19,7 @@
 #include "base/mutex.h"
 #include "engine/arrow_insert.h"
 #include "engine/error.h"
+#include "engine/read_arrow.h"
 #include "engine/wal_scan.h"
 #include "schema/names.h"
 
@@ -197,6 +198,7 @@ arrow::Status Database::Impl::StartInstance(std::shared_ptr<duckdb::DuckDB>* out
   return Catching([&]() -> arrow::Status {
     std::shared_ptr<duckdb::DuckDB> made = MakeInstance(options);
     ARROW_RETURN_NOT_OK(RegisterArrowInsert(*made));
+    ARROW_RETURN_NOT_OK(RegisterReadArrow(*made));
     duckdb::Connection connection(*made);
     for (const std::string& file : options.extension_paths) {
       arrow::Status loaded = RunOn(connection, "LOAD " + schema::QuoteLiteral(file));

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/ids.h"
+#include "engine/error.h"
 
 namespace arrowport::engine {
 namespace {
@@ -369,6 +370,48 @@ TEST_F(DatabaseTest, RacesAndLimitsCarryCodes) {
       "md5(range::VARCHAR) s FROM range(5000000)");
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(CodeOf(status), ErrorCode::kOutOfMemory) << status.ToString();
+}
+
+TEST_F(DatabaseTest, WhatWasInstalledIsInEveryInstance) {
+  auto database = Open();
+  ASSERT_TRUE(database.ok()) << database.status();
+  int installed = 0;
+  auto status = (*database)->Install([&](duckdb::DuckDB& instance) -> arrow::Status {
+    ++installed;
+    duckdb::Connection connection(instance);
+    auto result = connection.Query("ATTACH ':memory:' AS other");
+    if (result->HasError()) return TranslateError(result->GetErrorObject());
+    return {};
+  });
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(installed, 1);
+  // An invalidated instance is replaced as a whole.
+  {
+    auto connection = *(*database)->Connect();
+    duckdb::ValidChecker::Invalidate(
+        duckdb::DatabaseInstance::GetDatabase(*connection->duckdb().context), "a test");
+  }
+  ASSERT_TRUE((*database)->invalidated());
+  status = (*database)->Reattach();
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(installed, 2);
+  auto connection = *(*database)->Connect();
+  EXPECT_TRUE(connection->Run("CREATE TABLE other.t (i INTEGER)").ok());
+  // One that fails is not kept.
+  status = (*database)->Install(
+      [](duckdb::DuckDB&) { return Error(ErrorCode::kBadConfig, "no"); });
+  EXPECT_EQ(CodeOf(status), ErrorCode::kBadConfig);
+}
+
+TEST(ThrowStatusTest, CodesComeBack) {
+  const auto [infos, count] = AllErrors();
+  for (size_t i = 0; i < count; ++i) {
+    auto status = Catching([&]() -> arrow::Status {
+      ThrowStatus(Error(infos[i].code, "what \"happened\": ", i));
+    });
+    EXPECT_EQ(CodeOf(status), infos[i].code) << infos[i].name;
+    EXPECT_EQ(status.message(), "what \"happened\": " + std::to_string(i));
+  }
 }
 
 }  // namespace

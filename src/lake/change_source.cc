@@ -96,16 +96,14 @@ class ChangeFiles {
                                          std::optional<std::string> change_type) const {
     ScanFile::Parts parts;
     ARROW_ASSIGN_OR_RAISE(parts.path, OpenablePath(*source_->store, path));
-    ARROW_ASSIGN_OR_RAISE(parts.constants, PartitionConstants(*source_, partition));
+    ARROW_ASSIGN_OR_RAISE(Constants constants, PartitionConstants(*source_, partition));
     const size_t first = source_->slot_count - 3;
-    if (change_type) {
-      parts.constants[first] = Value(*change_type);
-    } else {
-      parts.constants[first].reset();
-    }
-    parts.constants[first + 1] = Value::BIGINT(commit.version);
-    parts.constants[first + 2] =
+    constants[first].reset();
+    if (change_type) constants[first] = Value(*change_type);
+    constants[first + 1] = Value::BIGINT(commit.version);
+    constants[first + 2] =
         Value::TIMESTAMPTZ(duckdb::timestamp_tz_t(commit.timestamp_ms * 1000));
+    parts.constants = std::make_shared<const Constants>(std::move(constants));
     return parts;
   }
 

@@ -54,8 +54,8 @@ FileView ViewOf(const ScanSource& source, const ScanFile& file,
     if (id >= source.columns.size()) continue;  // virtual
     const ScanColumn& column = source.columns[id];
     view.columns[id] = column.definition;
-    if (column.slot && file.parts().constants[*column.slot]) {
-      view.constants.emplace(i, *file.parts().constants[*column.slot]);
+    if (column.slot && file.constant(*column.slot)) {
+      view.constants.emplace(i, *file.constant(*column.slot));
       continue;
     }
     MultiFileColumnDefinition* local =

@@ -11,9 +11,9 @@
 #include <duckdb/planner/expression_iterator.hpp>
 #include <duckdb/planner/filter/expression_filter.hpp>
 #include <duckdb/planner/filter/list.hpp>
-#include <map>
 #include <optional>
 #include <string>
+#include <unordered_map>
 
 namespace arrowport::lake {
 namespace {
@@ -63,23 +63,11 @@ class ConstantPredicate {
         source_(source),
         info_(info),
         predicate_(predicate),
-        slots_(std::move(slots)) {
-    std::sort(slots_.begin(), slots_.end());
-    slots_.erase(std::unique(slots_.begin(), slots_.end()), slots_.end());
-  }
+        slots_(std::move(slots)) {}
 
   Verdict Decide(const ScanFile& file) {
-    std::string key;
-    for (uint32_t slot : slots_) {
-      const auto& constant = file.parts().constants[slot];
-      if (!constant) return Verdict::kUnknown;
-      const std::string text = constant->IsNull() ? "" : constant->ToString();
-      key += constant->IsNull() ? 'n' : 'v';
-      key += std::to_string(text.size());
-      key += ':';
-      key += text;
-    }
-    auto [entry, is_new] = decided_.try_emplace(std::move(key), Verdict::kUnknown);
+    auto [entry, is_new] =
+        decided_.try_emplace(file.parts().constants.get(), Verdict::kUnknown);
     if (is_new) entry->second = Evaluate(file);
     return entry->second;
   }
@@ -91,7 +79,7 @@ class ConstantPredicate {
       const auto& reference = (*expression)->Cast<BoundColumnRefExpression>();
       const auto column = info_.column_ids[reference.binding.column_index];
       *expression = duckdb::make_uniq<BoundConstantExpression>(
-          *file.parts().constants[*source_.columns[column].slot]);
+          *file.constant(*source_.columns[column].slot));
       return;
     }
     duckdb::ExpressionIterator::EnumerateChildren(
@@ -100,6 +88,9 @@ class ConstantPredicate {
   }
 
   Verdict Evaluate(const ScanFile& file) const {
+    for (uint32_t slot : slots_) {
+      if (!file.constant(slot)) return Verdict::kUnknown;
+    }
     auto expression = predicate_.Copy();
     Substitute(file, &expression);
     Value result;
@@ -115,9 +106,8 @@ class ConstantPredicate {
   const ScanSource& source_;
   const duckdb::MultiFilePushdownInfo& info_;
   const Expression& predicate_;
-  std::vector<uint32_t> slots_;
-  // Values that print alike are alike: the columns of a slot have one type.
-  std::map<std::string, Verdict> decided_;
+  const std::vector<uint32_t> slots_;
+  std::unordered_map<const Constants*, Verdict> decided_;
 };
 
 // --- filters and statistics ---
@@ -241,8 +231,8 @@ bool FileCanMatch(const ScanSource& source, uint32_t index, duckdb::column_t col
   }
   if (column_id >= source.columns.size()) return true;
   const ScanColumn& column = source.columns[column_id];
-  if (column.slot && file.parts().constants[*column.slot]) {
-    auto statistics = ConstantStatistics(*file.parts().constants[*column.slot]);
+  if (column.slot && file.constant(*column.slot)) {
+    auto statistics = ConstantStatistics(*file.constant(*column.slot));
     return CanMatch(filter, {nullptr, &statistics});
   }
   if (column.type.IsNested()) return true;

@@ -128,9 +128,9 @@ duckdb::unique_ptr<duckdb::BaseStatistics> Statistics(duckdb::ClientContext&,
   duckdb::unique_ptr<duckdb::BaseStatistics> merged;
   for (uint32_t index : files.kept()) {
     const ScanFile& file = *source.files[index];
-    if (column.slot && !file.parts().constants[*column.slot]) return nullptr;
+    if (column.slot && !file.constant(*column.slot)) return nullptr;
     auto one = column.slot
-                   ? ConstantStatistics(*file.parts().constants[*column.slot])
+                   ? ConstantStatistics(*file.constant(*column.slot))
                    : file.StatisticsOf(static_cast<uint32_t>(column_id), column.field,
                                        column.type)
                          .duckdb.Copy();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <duckdb/common/string_util.hpp>
+#include <map>
 #include <unordered_map>
 
 #include "base/error.h"
@@ -29,12 +30,21 @@ std::optional<int64_t> RowsOf(const ScanFile::Parts& parts,
   return *records - deleted;
 }
 
+/// The constants of each partition met so far.
+using Partitions = std::map<delta::PartitionValues, std::shared_ptr<const Constants>>;
+
 arrow::Result<std::shared_ptr<const ScanFile>> FileOf(const ScanSource& source,
-                                                      const delta::AddFile& add) {
+                                                      const delta::AddFile& add,
+                                                      Partitions* partitions) {
   ScanFile::Parts parts;
   ARROW_ASSIGN_OR_RAISE(parts.path, OpenablePath(*source.store, add.path));
-  ARROW_ASSIGN_OR_RAISE(parts.constants,
-                        PartitionConstants(source, add.partition_values));
+  auto& constants = (*partitions)[add.partition_values];
+  if (!constants) {
+    ARROW_ASSIGN_OR_RAISE(Constants made,
+                          PartitionConstants(source, add.partition_values));
+    constants = std::make_shared<const Constants>(std::move(made));
+  }
+  parts.constants = constants;
   parts.stats = add.stats;
   parts.deletion_vector = add.deletion_vector;
   parts.size_bytes = add.size;
@@ -102,6 +112,7 @@ arrow::Result<std::shared_ptr<const ScanSource>> SourceOf(const TableVersion& ta
   source->files.reserve(count);
   source->adds.reserve(count);
   arrow::Status failed;
+  Partitions partitions;
   table.snapshot->VisitFiles([&](int64_t, const delta::AddFile& add) {
     if (!failed.ok()) return;
     source->adds.push_back(&add);
@@ -110,7 +121,7 @@ arrow::Result<std::shared_ptr<const ScanSource>> SourceOf(const TableVersion& ta
       source->files.push_back(previous->files[found->second]);
       return;
     }
-    auto file = FileOf(*source, add);
+    auto file = FileOf(*source, add, &partitions);
     if (file.ok()) {
       source->files.push_back(*std::move(file));
     } else {
@@ -127,9 +138,9 @@ arrow::Result<std::string> OpenablePath(const store::Store& store,
   return store.PathFor(path);
 }
 
-arrow::Result<std::vector<std::optional<duckdb::Value>>> PartitionConstants(
+arrow::Result<Constants> PartitionConstants(
     const ScanSource& source, const delta::PartitionValues& values) {
-  std::vector<std::optional<duckdb::Value>> constants(source.slot_count);
+  Constants constants(source.slot_count);
   for (const ScanColumn& column : source.columns) {
     if (!column.slot) continue;
     auto found = values.find(column.field.physical_name());

@@ -19,6 +19,9 @@
 
 namespace arrowport::lake {
 
+/// By the slots of ScanSource; nothing where the file itself has the column.
+using Constants = std::vector<std::optional<duckdb::Value>>;
+
 /// Which rows of a file are read, when it has a deletion vector.
 enum class DeletedRows { kLeftOut, kOnlyThem };
 
@@ -27,8 +30,8 @@ class ScanFile {
  public:
   struct Parts {
     std::string path;  ///< as DuckDB opens it
-    /// By the slots of ScanSource; nothing where the file itself has the column.
-    std::vector<std::optional<duckdb::Value>> constants;
+    /// Never null. Files of one partition share them: the same address, the same values.
+    std::shared_ptr<const Constants> constants;
     std::string stats;  ///< add.stats
     std::optional<delta::DeletionVectorDescriptor> deletion_vector;
     /// Rows of this earlier vector are not read although `deletion_vector` has them
@@ -41,9 +44,12 @@ class ScanFile {
   explicit ScanFile(Parts parts);
 
   const Parts& parts() const { return parts_; }
+  const std::optional<duckdb::Value>& constant(uint32_t slot) const {
+    return (*parts_.constants)[slot];
+  }
   /// Rows a scan without filter returns, when the log says.
   std::optional<int64_t> rows() const { return rows_; }
-  /// What `log_rows` was made of: physical rows.
+  /// Physical rows, when the log says.
   std::optional<int64_t> records() const { return records_; }
 
   struct Column {
@@ -102,7 +108,7 @@ arrow::Result<std::shared_ptr<const ScanSource>> SourceOf(const TableVersion& ta
 arrow::Result<std::string> OpenablePath(const store::Store& store,
                                         std::string_view path_in_log);
 /// Values for the slots of the partition columns; further slots are left out.
-arrow::Result<std::vector<std::optional<duckdb::Value>>> PartitionConstants(
+arrow::Result<Constants> PartitionConstants(
     const ScanSource& source, const delta::PartitionValues& values);
 
 }  // namespace arrowport::lake

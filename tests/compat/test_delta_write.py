@@ -1,5 +1,5 @@
 """Delta tables written by this library, judged by foreign readers: deltalake and DuckDB's delta
-extension. Needs: pip install deltalake==1.6.6 duckdb==1.5.5 duckdb-extension-delta==1.5.5."""
+extension, installed by tools/setup_compat."""
 
 import datetime as dt
 import decimal
@@ -8,13 +8,18 @@ import math
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = Path(os.environ.get("ARROWPORT_DELTA_LAND", ROOT / "build/release/tests/compat/delta_land"))
+BUILD = Path(os.environ.get("ARROWPORT_BUILD_DIR", ROOT / "build/release"))
+PROGRAM = BUILD / "tests/compat/delta_land"
+sys.path.append(str(ROOT / ".deps/compat/delta"))  # tools/setup_compat
 
 deltalake = pytest.importorskip("deltalake")
 duckdb = pytest.importorskip("duckdb")
@@ -452,3 +457,24 @@ def test_each_request_is_there_once_after_a_fault(table, point, fault):
     live = set(deltalake.DeltaTable(table.path).file_uris())
     on_disk = [p for p in table.path.glob("*.parquet")]
     assert len(on_disk) <= len(live) + (1 if fault == "kill" else 0)
+
+
+def test_a_killed_clean_up_leaves_a_readable_log(table):
+    rows = pa.table({"id": [1]})
+    path = table.put(rows)
+    table.run("property=delta.logRetentionDuration=interval 1 days", f"append={path}",
+              *[f"append={path}"] * 20, "checkpoint", *[f"append={path}"] * 5)
+    log = table.path / "_delta_log"
+    old = dt.datetime.now().timestamp() - 10 * 24 * 3600
+    for version in range(23):
+        os.utime(log / f"{version:020}.json", (old, old))
+    process = table.start("faults=delta.cleanup.before_remove=kill@6", "cleanup")
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    left = sorted(int(commit.stem) for commit in log.glob("*.json"))
+    assert left == list(range(5, 26))
+    judge(table, pa.concat_tables([rows] * 26))
+    assert table.run("cleanup")[0]["version"] == 15
+    left = sorted(int(commit.stem) for commit in log.glob("*.json"))
+    assert left == list(range(20, 26))
+    judge(table, pa.concat_tables([rows] * 26))

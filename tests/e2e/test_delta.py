@@ -1,10 +1,11 @@
-"""Landing in Delta tables by every route, judged by deltalake and by the server's own SQL."""
+"""Landing in Delta tables by every route, judged by deltalake, by DuckDB's delta extension and by the
+server's own SQL."""
 
-import base64
 import json
 import os
-import subprocess
+from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.flight as flight
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from arrowport_testing import (PARQUET_TYPE, STREAM_TYPE, Server, bench_batch, bench_table, command,
                                delta_table, in_parallel, ipc_file, ipc_stream, json_body, parquet_bytes,
                                poll_until, put, read_ack, run_cli)
+
+pytest.importorskip("deltalake")
 
 DELTA = {"backend": "delta"}
 
@@ -218,6 +221,23 @@ def test_sql_sees_every_acknowledged_row(server, lake):
             assert client.do_get(again.endpoints[0].ticket).read_all().num_rows == rows, path
     fields = server.get("/tables/delta.t/schema").json["fields"]
     assert [field["name"] for field in fields] == bench_table(1).schema.names
+
+
+def test_duckdbs_own_delta_reader_agrees(server, lake):
+    package = pytest.importorskip("duckdb_extension_delta")
+    extension = next(Path(list(package.__path__)[0]).rglob("*.duckdb_extension"))
+    data = bench_table(2000)
+    server.ingest("t", data, parameters={**DELTA, "partition_by": "category"})
+    wider = data.append_column("more", pa.array(range(2000)))
+    server.ingest("t", wider, parameters=DELTA)
+    server.ingest("t", bench_table(200_000, first=2000), parameters=DELTA)
+    asked = ("SELECT category, count(*), sum(id)::BIGINT, count(more), round(sum(value), 6) FROM {} "
+             "GROUP BY ALL ORDER BY 1")
+    with duckdb.connect(config={"allow_unsigned_extensions": "true"}) as judge:
+        judge.execute(f"LOAD '{extension}'")
+        theirs = judge.execute(asked.format(f"delta_scan('{lake / 't'}')")).fetchall()
+    assert theirs == server.rows(asked.format("delta.t"))
+    assert sum(row[1] for row in theirs) == 204_000
 
 
 def test_tables_of_others(server, lake):

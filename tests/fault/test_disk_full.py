@@ -28,6 +28,8 @@ class Place:
     """Where a backend keeps its tables on the small disk, and how they are named."""
 
     def __init__(self, backend, disk, run):
+        if backend == "delta":
+            pytest.importorskip("deltalake")
         self.backend = backend
         self.settings = {"storage_backend": backend}
         self.prefix = "delta." if backend == "delta" else ""

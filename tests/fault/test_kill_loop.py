@@ -193,6 +193,8 @@ def kill_once(server, writers, chance, round_number):
 
 @pytest.mark.parametrize("backend", ["duckdb", "delta"])
 def test_kill_loop(tmp_path, monkeypatch, backend):
+    if backend == "delta":
+        pytest.importorskip("deltalake")
     rounds = ROUNDS if backend == "duckdb" else DELTA_ROUNDS
     points = POINTS if backend == "duckdb" else DELTA_POINTS
     print(f"seed {SEED}, {rounds} rounds")

@@ -1,0 +1,364 @@
+#include "delta/optimize.h"
+
+#include <arrow/builder.h>
+#include <arrow/compute/api_vector.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <utility>
+
+#include "base/error.h"
+#include "delta/conflict.h"
+#include "delta/data_file_set.h"
+#include "delta/json_text.h"
+#include "delta/restore.h"
+#include "delta/table_info.h"
+#include "delta/table_reader.h"
+#include "delta/z_order.h"
+
+namespace arrowport::delta {
+namespace {
+
+constexpr std::string_view kOrderTag = "arrowport.zOrderBy";
+constexpr int64_t kSampleRows = 100000;
+constexpr int64_t kStrideUnknown = 16;  ///< of a sample, when the row count is unknown
+/// Files with fewer deleted rows than one in so many are not rewritten for them.
+constexpr int64_t kDeletedShare = 20;
+
+using Files = std::vector<const AddFile*>;
+
+/// Files rewritten together: all of one partition.
+struct RewriteGroup {
+  Files inputs;
+  int64_t bytes = 0;
+};
+
+std::string ListText(const std::vector<std::string>& names) {
+  std::string out = "[";
+  for (const std::string& name : names) {
+    if (out.size() > 1) out.push_back(',');
+    AppendJsonString(name, &out);
+  }
+  return out + "]";
+}
+
+bool HasManyDeleted(const AddFile& file) {
+  if (!file.deletion_vector) return false;
+  const auto records = RecordCount(file.stats);
+  return !records || file.deletion_vector->cardinality >= *records / kDeletedShare;
+}
+
+/// Chooses what is rewritten.
+class Planner {
+ public:
+  Planner(const OptimizeOptions& options, std::string order)
+      : options_(options), order_(std::move(order)) {}
+
+  std::vector<RewriteGroup> Plan(const Snapshot& snapshot) const {
+    std::map<PartitionValues, Files> partitions;
+    snapshot.VisitFiles([&](int64_t, const AddFile& file) {
+      if (IsCandidate(file) && Matches(options_.partitions, file.partition_values)) {
+        partitions[file.partition_values].push_back(&file);
+      }
+    });
+    std::vector<RewriteGroup> groups;
+    for (auto& [values, files] : partitions) {
+      if (options_.z_order_by.empty()) {
+        Pack(std::move(files), &groups);
+      } else {
+        AddGroup(std::move(files), &groups);
+      }
+    }
+    return groups;
+  }
+
+ private:
+  bool IsCandidate(const AddFile& file) const {
+    if (HasManyDeleted(file)) return true;
+    if (options_.z_order_by.empty()) {
+      return file.size < options_.target_file_bytes / 4 * 3;
+    }
+    const auto tag = file.tags.find(kOrderTag);
+    return tag == file.tags.end() || tag->second != order_;
+  }
+
+  /// Groups that make a file of about the target size each.
+  void Pack(Files files, std::vector<RewriteGroup>* groups) const {
+    std::stable_sort(files.begin(), files.end(), [](const AddFile* a, const AddFile* b) {
+      return a->size < b->size;
+    });
+    Files bin;
+    int64_t bytes = 0;
+    for (const AddFile* file : files) {
+      if (!bin.empty() && bytes + file->size > options_.target_file_bytes) {
+        AddGroup(std::exchange(bin, {}), groups);
+        bytes = 0;
+      }
+      bin.push_back(file);
+      bytes += file->size;
+    }
+    AddGroup(std::move(bin), groups);
+  }
+
+  void AddGroup(Files files, std::vector<RewriteGroup>* groups) const {
+    if (files.empty()) return;
+    // One small file alone would come out as it is.
+    const bool alone = files.size() == 1 && options_.z_order_by.empty();
+    if (alone && !HasManyDeleted(*files.front())) return;
+    RewriteGroup group{std::move(files)};
+    for (const AddFile* file : group.inputs) group.bytes += file->size;
+    groups->push_back(std::move(group));
+  }
+
+  const OptimizeOptions& options_;
+  const std::string order_;
+};
+
+/// `rows` with the key of the curve behind the columns.
+class KeyedRows final : public arrow::RecordBatchReader {
+ public:
+  KeyedRows(std::shared_ptr<arrow::RecordBatchReader> rows, ZOrderCurve curve,
+            std::vector<int> columns, const std::string& key)
+      : rows_(std::move(rows)), curve_(std::move(curve)), columns_(std::move(columns)) {
+    arrow::FieldVector fields = rows_->schema()->fields();
+    fields.push_back(arrow::field(key, arrow::binary(), false));
+    schema_ = arrow::schema(std::move(fields));
+  }
+  std::shared_ptr<arrow::Schema> schema() const override { return schema_; }
+  arrow::Status ReadNext(std::shared_ptr<arrow::RecordBatch>* out) override {
+    std::shared_ptr<arrow::RecordBatch> batch;
+    ARROW_RETURN_NOT_OK(rows_->ReadNext(&batch));
+    *out = nullptr;
+    if (batch == nullptr) return {};
+    ARROW_ASSIGN_OR_RAISE(const auto ordered, batch->SelectColumns(columns_));
+    ARROW_ASSIGN_OR_RAISE(auto keys, curve_.Keys(*ordered));
+    arrow::ArrayVector arrays = batch->columns();
+    arrays.push_back(std::move(keys));
+    *out = arrow::RecordBatch::Make(schema_, batch->num_rows(), std::move(arrays));
+    return {};
+  }
+
+ private:
+  std::shared_ptr<arrow::RecordBatchReader> rows_;
+  ZOrderCurve curve_;
+  std::vector<int> columns_;
+  std::shared_ptr<arrow::Schema> schema_;
+};
+
+class OptimizeRun {
+ public:
+  OptimizeRun(DeltaTable& table, std::shared_ptr<store::Store> store,
+              std::shared_ptr<EncoderPool> encoders, const OptimizeOptions& options,
+              const Clock& clock)
+      : table_(table),
+        store_(std::move(store)),
+        encoders_(std::move(encoders)),
+        options_(options),
+        clock_(clock),
+        order_(ListText(options.z_order_by)) {}
+
+  arrow::Result<OptimizeReport> Run() {
+    ARROW_ASSIGN_OR_RAISE(snapshot_, table_.Refresh());
+    if (snapshot_ == nullptr) {
+      return Error(ErrorCode::kTableNotFound, "not a table: ", store_->root());
+    }
+    ARROW_RETURN_NOT_OK(CheckWritable(snapshot_->state()));
+    ARROW_RETURN_NOT_OK(CheckOrder());
+    report_.version = snapshot_->version();
+    for (const RewriteGroup& group : Planner(options_, order_).Plan(*snapshot_)) {
+      ARROW_RETURN_NOT_OK(Rewrite(group));
+      if (waiting_bytes_ >= options_.commit_bytes) ARROW_RETURN_NOT_OK(CommitWaiting());
+    }
+    ARROW_RETURN_NOT_OK(CommitWaiting());
+    if (report_.commits == 0 && report_.conflicts > 0) return last_conflict_;
+    return report_;
+  }
+
+ private:
+  arrow::Status CheckOrder() {
+    if (options_.z_order_by.empty()) return {};
+    if (options_.sorter == nullptr) {
+      return Error(ErrorCode::kInvalidArgument, "ordering rows needs a sorter");
+    }
+    const TableState& state = snapshot_->state();
+    for (const std::string& name : options_.z_order_by) {
+      const StructField* field = FindField(*state.schema, name);
+      if (field == nullptr) {
+        return Error(ErrorCode::kColumnNotFound, "the table has no such column: ", name);
+      }
+      if (state.IsPartitionColumn(field->name)) {
+        return Error(ErrorCode::kInvalidArgument,
+                     "rows cannot be ordered by a partition column: ", name);
+      }
+      int index = 0;
+      while (state.schema->fields[static_cast<size_t>(index)].name != field->name) ++index;
+      order_columns_.push_back(index);
+    }
+    while (FindField(*state.schema, key_name_) != nullptr) key_name_ += "_";
+    return {};
+  }
+
+  arrow::Status Rewrite(const RewriteGroup& group) {
+    const TableState& state = snapshot_->state();
+    DataFileSet::Spec spec;
+    spec.store = store_;
+    spec.encoders = encoders_;
+    spec.schema = state.schema;
+    spec.names = state.column_names;
+    spec.partition_columns = state.metadata.partition_columns;
+    spec.configuration = state.metadata.configuration;
+    spec.options = options_.files;
+    spec.options.target_file_bytes = options_.target_file_bytes;
+    spec.options.row_group_bytes =
+        std::min(spec.options.row_group_bytes, options_.memory_bytes / 4);
+    spec.data_change = false;
+    ARROW_ASSIGN_OR_RAISE(auto files, DataFileSet::Make(std::move(spec)));
+    ARROW_ASSIGN_OR_RAISE(auto rows, options_.z_order_by.empty()
+                                         ? ReadFiles(store_, snapshot_, group.inputs)
+                                         : OrderedRows(group));
+    for (;;) {
+      std::shared_ptr<arrow::RecordBatch> batch;
+      ARROW_RETURN_NOT_OK(rows->ReadNext(&batch));
+      if (batch == nullptr) break;
+      if (!options_.z_order_by.empty()) {
+        ARROW_ASSIGN_OR_RAISE(batch, batch->RemoveColumn(batch->num_columns() - 1));
+      }
+      ARROW_RETURN_NOT_OK(files->Append(batch));
+    }
+    ARROW_ASSIGN_OR_RAISE(StagedFiles staged, files->Finish());
+    staged_.push_back(std::move(staged));
+    rewritten_.insert(rewritten_.end(), group.inputs.begin(), group.inputs.end());
+    waiting_bytes_ += group.bytes;
+    return {};
+  }
+
+  arrow::Result<std::shared_ptr<arrow::RecordBatchReader>> OrderedRows(
+      const RewriteGroup& group) {
+    ARROW_ASSIGN_OR_RAISE(ZOrderCurve curve, SampleCurve(group));
+    ARROW_ASSIGN_OR_RAISE(auto rows, ReadFiles(store_, snapshot_, group.inputs));
+    auto keyed = std::make_shared<KeyedRows>(std::move(rows), std::move(curve),
+                                             order_columns_, key_name_);
+    return options_.sorter->Sort(std::move(keyed), key_name_, options_.memory_bytes / 2);
+  }
+
+  arrow::Result<ZOrderCurve> SampleCurve(const RewriteGroup& group) {
+    int64_t total = 0;
+    bool known = true;
+    for (const AddFile* file : group.inputs) {
+      const auto live = LiveRows(*file);
+      known = known && live.has_value();
+      total += live.value_or(0);
+    }
+    const int64_t stride = known ? std::max<int64_t>(1, total / kSampleRows) : kStrideUnknown;
+    TableReadOptions options;
+    options.columns = options_.z_order_by;
+    ARROW_ASSIGN_OR_RAISE(auto rows, ReadFiles(store_, snapshot_, group.inputs, options));
+    std::vector<std::shared_ptr<arrow::RecordBatch>> samples;
+    int64_t next = 0, sampled = 0;  // position in the batch of the next sample
+    while (sampled < 2 * kSampleRows) {
+      std::shared_ptr<arrow::RecordBatch> batch;
+      ARROW_RETURN_NOT_OK(rows->ReadNext(&batch));
+      if (batch == nullptr) break;
+      arrow::Int64Builder indices;
+      for (; next < batch->num_rows(); next += stride) {
+        ARROW_RETURN_NOT_OK(indices.Append(next));
+      }
+      next -= batch->num_rows();
+      sampled += indices.length();
+      ARROW_ASSIGN_OR_RAISE(auto chosen, indices.Finish());
+      ARROW_ASSIGN_OR_RAISE(const auto taken, arrow::compute::Take(batch, chosen));
+      samples.push_back(taken.record_batch());
+    }
+    return ZOrderCurve::Make(samples, rows->schema());
+  }
+
+  FileChange MakeChange() const {
+    FileChange change;
+    change.operation = "OPTIMIZE";
+    change.parameters = {{"predicate", "[]"},
+                         {"zOrderBy", order_},
+                         {"targetSize", std::to_string(options_.target_file_bytes)}};
+    change.planned_on = snapshot_;
+    change.reads.kind = ReadSet::Kind::kRemovedFiles;
+    const int64_t now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                               clock_.WallNow().time_since_epoch())
+                               .count();
+    int64_t bytes_removed = 0, bytes_added = 0;
+    for (const AddFile* file : rewritten_) {
+      change.removes.push_back(RemovalOf(*file, now_ms, /*data_change=*/false));
+      bytes_removed += file->size;
+    }
+    for (const StagedFiles& staged : staged_) {
+      for (AddFile add : staged.adds()) {
+        if (!options_.z_order_by.empty()) add.tags[std::string(kOrderTag)] = order_;
+        bytes_added += add.size;
+        change.adds.push_back(std::move(add));
+      }
+    }
+    change.metrics = {{"numRemovedFiles", static_cast<int64_t>(change.removes.size())},
+                      {"numRemovedBytes", bytes_removed},
+                      {"numAddedFiles", static_cast<int64_t>(change.adds.size())},
+                      {"numAddedBytes", bytes_added}};
+    return change;
+  }
+
+  arrow::Status CommitWaiting() {
+    if (rewritten_.empty()) return {};
+    const FileChange change = MakeChange();
+    const auto version = table_.Commit(change);
+    const ErrorCode code = version.ok() ? ErrorCode::kInternal : CodeOf(version.status());
+    // After an unknown outcome the files may be the table's.
+    if (version.ok() || code == ErrorCode::kStorageUnavailable) {
+      for (StagedFiles& staged : staged_) staged.Keep();
+    }
+    staged_.clear();
+    rewritten_.clear();
+    waiting_bytes_ = 0;
+    if (version.ok()) {
+      Count(change);
+      report_.version = *version;
+      return {};
+    }
+    if (code != ErrorCode::kCommitConflict) return version.status();
+    ++report_.conflicts;
+    last_conflict_ = version.status();
+    return {};
+  }
+
+  void Count(const FileChange& change) {
+    ++report_.commits;
+    report_.files_removed += static_cast<int64_t>(change.removes.size());
+    report_.files_added += static_cast<int64_t>(change.adds.size());
+    for (const RemoveFile& remove : change.removes) {
+      report_.bytes_removed += remove.size.value_or(0);
+    }
+    for (const AddFile& add : change.adds) report_.bytes_added += add.size;
+  }
+
+  DeltaTable& table_;
+  const std::shared_ptr<store::Store> store_;
+  const std::shared_ptr<EncoderPool> encoders_;
+  const OptimizeOptions& options_;
+  const Clock& clock_;
+  const std::string order_;
+  std::string key_name_ = "z_order_key";
+  std::vector<int> order_columns_;
+  std::shared_ptr<const Snapshot> snapshot_;
+  std::vector<StagedFiles> staged_;
+  Files rewritten_;
+  int64_t waiting_bytes_ = 0;
+  OptimizeReport report_;
+  arrow::Status last_conflict_;
+};
+
+}  // namespace
+
+arrow::Result<OptimizeReport> Optimize(DeltaTable& table,
+                                       std::shared_ptr<store::Store> store,
+                                       std::shared_ptr<EncoderPool> encoders,
+                                       const OptimizeOptions& options, const Clock& clock) {
+  return OptimizeRun(table, std::move(store), std::move(encoders), options, clock).Run();
+}
+
+}  // namespace arrowport::delta
