@@ -29,6 +29,14 @@ std::optional<Clock::Steady> DeadlineOf(const ServiceOptions& options) {
   return options.clock->SteadyNow() + options.query_timeout;
 }
 
+/// A whole number from 0, or -1.
+int64_t NumberIn(std::string_view digits) {
+  int64_t number = -1;
+  const auto [end, error] =
+      std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  return error == std::errc() && end == digits.data() + digits.size() ? number : -1;
+}
+
 }  // namespace
 
 arrow::Result<std::string> SqlOf(const Request& request) {
@@ -43,23 +51,26 @@ arrow::Result<std::string> SqlOf(const Request& request) {
     ARROW_RETURN_NOT_OK(CheckIdentifier("schema", table.schema));
     name = schema::QuoteIdentifier(table.schema) + "." + name;
   }
+  if (!table.catalog.empty()) {
+    ARROW_RETURN_NOT_OK(CheckIdentifier("catalog", table.catalog));
+    name = schema::QuoteIdentifier(table.catalog) + "." + name;
+  }
   return "SELECT * FROM " + name;
 }
 
 arrow::Status WaitForVersion(const ServiceOptions& options, const std::string& token) {
   if (token.empty()) return {};
-  constexpr std::string_view kPrefix = "duckdb:";
-  int64_t version = -1;
   const std::string_view text(token);
-  if (text.substr(0, kPrefix.size()) == kPrefix) {
-    const std::string_view digits = text.substr(kPrefix.size());
-    const auto [end, error] =
-        std::from_chars(digits.data(), digits.data() + digits.size(), version);
-    if (error != std::errc() || end != digits.data() + digits.size()) version = -1;
-  }
-  if (version < 0) {
+  const size_t colon = text.find_last_of(':');
+  const int64_t version =
+      colon == std::string_view::npos ? -1 : NumberIn(text.substr(colon + 1));
+  const std::string_view of = text.substr(0, version < 0 ? 0 : colon);
+  // Every statement reads the newest versions of Delta tables.
+  if (of.starts_with("delta:") && of.size() > std::string_view("delta:").size()) return {};
+  if (of != "duckdb") {
     return Error(ErrorCode::kInvalidArgument,
-                 "not a version token of this server (duckdb:<number>), given ",
+                 "not a version token of this server (duckdb:<number> or "
+                 "delta:<table>:<number>), given ",
                  token.size(), " bytes");
   }
   return options.wait_for_version ? options.wait_for_version(version) : arrow::Status();

@@ -394,8 +394,12 @@ TEST_P(ServiceTest, ReadAfterTokens) {
   request.read_after = "duckdb:17";
   EXPECT_TRUE(RunToEnd(*service_, request).status.ok());
   EXPECT_EQ(waited, 17);
+  // Statements read the newest versions of Delta tables.
+  request.read_after = "delta:sales.t:3";
+  EXPECT_TRUE(RunToEnd(*service_, request).status.ok());
   for (const char* bad : {"17", "duckdb:", "duckdb:x", "duckdb:-1", "duckdb:1 ",
-                          "duckdb:99999999999999999999", "other:1"}) {
+                          "duckdb:99999999999999999999", "other:1", "delta:1",
+                          "delta::1", "delta:t:x"}) {
     request.read_after = bad;
     EXPECT_EQ(CodeOf(RunToEnd(*service_, request).status), ErrorCode::kInvalidArgument)
         << bad;

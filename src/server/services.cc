@@ -28,6 +28,7 @@ arrow::Result<ingest::ServiceOptions> LandingOptions(const config::Settings& set
                                                      const Services& services) {
   ingest::ServiceOptions options;
   options.sinks["duckdb"] = services.storage.sink;
+  options.sinks["delta"] = services.storage.delta;
   ingest::SettingTexts defaults = {
       {"storage_backend", settings.storage_backend},
       {"chunk_size", std::to_string(settings.defaults.chunk_size)},

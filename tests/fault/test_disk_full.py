@@ -1,4 +1,4 @@
-"""A full disk (case 8): clear refusals, nothing acknowledged lost, service again when space is back."""
+"""A full disk (cases 8 and 9): clear refusals, nothing acknowledged lost, service again when space is back."""
 
 import os
 import subprocess
@@ -6,7 +6,9 @@ import subprocess
 import pyarrow as pa
 import pytest
 
-from arrowport_testing import Ledger, Server, command, flight_code, poll_until, put
+from arrowport_testing import Ledger, Server, command, delta_table, flight_code, poll_until, put
+
+BACKENDS = pytest.mark.parametrize("backend", ["duckdb", "delta"])
 
 
 @pytest.fixture
@@ -22,6 +24,20 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", folder], check=False)
 
 
+class Place:
+    """Where a backend keeps its tables on the small disk, and how they are named."""
+
+    def __init__(self, backend, disk, run):
+        if backend == "delta":
+            pytest.importorskip("deltalake")
+        self.backend = backend
+        self.settings = {"storage_backend": backend}
+        self.prefix = "delta." if backend == "delta" else ""
+        self.path = disk / ("lake" if backend == "delta" else "landing.duckdb")
+        self.server = Server(run, "--delta-path", disk / "lake", "--set", "delta_options.commit_interval_ms=0",
+                             db=str(disk / "landing.duckdb") if backend == "duckdb" else "landing.duckdb")
+
+
 def fill(folder, leave=0):
     """Takes all space but `leave` bytes; the file to delete for getting it back."""
     ballast = folder / "ballast"
@@ -32,11 +48,13 @@ def fill(folder, leave=0):
     return ballast
 
 
-def test_disk_full_and_back(small_disk, tmp_path):
+@BACKENDS
+def test_disk_full_and_back(small_disk, tmp_path, backend):
     ledger = Ledger()
-    with Server(tmp_path / "run", db=str(small_disk / "landing.duckdb")) as server:
+    place = Place(backend, small_disk, tmp_path / "run")
+    with place.server as server:
         def send(key, rows=5_000):
-            reply = server.ingest("filled", ledger.send(key, rows), key=key)
+            reply = server.ingest("filled", ledger.send(key, rows), key=key, parameters=place.settings)
             if reply.status == 200:
                 ledger.acknowledge(key)
             return reply
@@ -54,13 +72,13 @@ def test_disk_full_and_back(small_disk, tmp_path):
         assert (refused.status, refused.code) == (507, "NO_SPACE"), refused.body
         assert refused.json["retriable"] is True
         with server.flight() as client, pytest.raises((pa.ArrowException, OSError)) as failure:
-            put(client, command("filled", idempotency_key="f"), [ledger.send("f", 5_000)])
+            put(client, command("filled", idempotency_key="f", **place.settings), [ledger.send("f", 5_000)])
         assert "NO_SPACE" in str(failure.value) or "space" in str(failure.value).lower(), failure.value
         assert flight_code(failure.value) in ("RESOURCE_EXHAUSTED", "ArrowException", "FlightServerError", "OSError")
 
         # Reads go on, with everything acknowledged.
         def readable():
-            reply = server.query("SELECT count(DISTINCT key) AS n FROM filled")
+            reply = server.query(f"SELECT count(DISTINCT key) AS n FROM {place.prefix}filled")
             return reply.status == 200 and reply.table["n"][0].as_py()
 
         seen = poll_until(readable, 15, "reads on a full disk")
@@ -75,7 +93,7 @@ def test_disk_full_and_back(small_disk, tmp_path):
         for number in range(5):
             assert send(f"after-{number}").status == 200
         assert server.stop() == 0
-    ledger.verify(small_disk / "landing.duckdb", "filled")
+    ledger.verify(place.path, "filled")
 
 
 def refused_key(ledger):
@@ -83,14 +101,17 @@ def refused_key(ledger):
     return sorted(key for key in sent.keys() - acknowledged if key.startswith("during"))[0]
 
 
-def test_killed_on_a_full_disk(small_disk, tmp_path):
+@BACKENDS
+def test_killed_on_a_full_disk(small_disk, tmp_path, backend):
     ledger = Ledger()
-    with Server(tmp_path / "run", db=str(small_disk / "landing.duckdb")) as server:
-        fill(small_disk, leave=3 << 20)
+    place = Place(backend, small_disk, tmp_path / "run")
+    with place.server as server:
+        # A Delta data file is a tenth of what the same rows take in a log.
+        fill(small_disk, leave=3 << 20 if backend == "duckdb" else 256 << 10)
         refusals = 0
         for number in range(100):
             key = f"key-{number}"
-            reply = server.ingest("filled", ledger.send(key, 2_000), key=key)
+            reply = server.ingest("filled", ledger.send(key, 2_000), key=key, parameters=place.settings)
             if reply.status == 200:
                 ledger.acknowledge(key)
             else:
@@ -100,31 +121,39 @@ def test_killed_on_a_full_disk(small_disk, tmp_path):
         assert refusals == 3
         server.kill9()
         (small_disk / "ballast").unlink()
-        assert ledger.verify(server.db, "filled") >= len(ledger.acknowledged) if ledger.acknowledged else True
+        assert ledger.verify(place.path, "filled") >= len(ledger.acknowledged) if ledger.acknowledged else True
         server.start()
         for key, rows in ledger.snapshot()[0].items():
-            assert server.ingest("filled", ledger.batch(key, rows), key=key).status == 200
+            assert server.ingest("filled", ledger.batch(key, rows), key=key,
+                                 parameters=place.settings).status == 200
             ledger.acknowledge(key)
         assert server.stop() == 0
-    ledger.verify(small_disk / "landing.duckdb", "filled")
+    ledger.verify(place.path, "filled")
 
 
-def test_a_large_upload_that_does_not_fit(small_disk, tmp_path):
+@BACKENDS
+def test_a_large_upload_that_does_not_fit(small_disk, tmp_path, backend):
     """The bulk path fills the disk in the middle of one request: nothing of it stays."""
     ledger = Ledger()
-    with Server(tmp_path / "run", db=str(small_disk / "landing.duckdb")) as server:
-        assert server.ingest("large", ledger.send("small", 1_000), key="small").status == 200
+    place = Place(backend, small_disk, tmp_path / "run")
+    with place.server as server:
+        small = server.ingest("large", ledger.send("small", 1_000), key="small", parameters=place.settings)
+        assert small.status == 200
         ledger.acknowledge("small")
         big = ledger.batch("big", 6_000_000)
-        reply = server.ingest("large", pa.Table.from_batches([big]), key="big", timeout=120)
+        reply = server.ingest("large", pa.Table.from_batches([big]), key="big", timeout=120,
+                              parameters=place.settings)
         assert (reply.status, reply.code) == (507, "NO_SPACE"), reply.body
-        rows = poll_until(lambda: server.query("SELECT count(*) AS n FROM large").status == 200 and
-                          server.value("SELECT count(*) FROM large"), 20)
+        rows = poll_until(lambda: server.query(f"SELECT count(*) AS n FROM {place.prefix}large").status == 200 and
+                          server.value(f"SELECT count(*) FROM {place.prefix}large"), 20)
         assert rows == 1_000
         # The failed rows gave their space back.
         then = ledger.send("then", 1_000)
-        poll_until(lambda: server.ingest("large", then, key="then").status == 200, 20,
+        poll_until(lambda: server.ingest("large", then, key="then", parameters=place.settings).status == 200, 20,
                    "ingest after the large upload failed", interval=0.2)
         ledger.acknowledge("then")
         assert server.stop() == 0
-    assert ledger.verify(small_disk / "landing.duckdb", "large") == 2
+    assert ledger.verify(place.path, "large") == 2
+    if backend == "delta":
+        named = {os.path.basename(path) for path in delta_table(place.path, "large").file_uris()}
+        assert {path.name for path in (place.path / "large").glob("*.parquet")} == named

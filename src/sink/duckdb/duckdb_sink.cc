@@ -261,7 +261,7 @@ arrow::Result<std::shared_ptr<const Table>> DuckDbSink::AddColumns(
 }
 
 arrow::Result<std::unique_ptr<BulkWrite>> DuckDbSink::BeginBulk(
-    std::shared_ptr<const Table> table, TableChange change) {
+    std::shared_ptr<const Table> table, TableChange change, const WriteOptions&) {
   return DuckDbBulkWrite::Begin(state_, std::move(table), change);
 }
 

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "engine/database.h"
-#include "sink/table_sink.h"
+#include "sink/ddl_table_sink.h"
 
 namespace arrowport::sink {
 
@@ -42,7 +42,7 @@ struct DuckDbSinkCounters {
 /// call is refused (kStorageUnavailable, kNoSpace) while a background thread reopens it;
 /// what a failing COMMIT came to is read from the reopened storage. The database must
 /// not be reopened by anyone else.
-class DuckDbSink final : public TableSink {
+class DuckDbSink final : public DdlTableSink {
  public:
   /// Creates the ledger in a new storage and starts the background thread.
   static arrow::Result<std::unique_ptr<DuckDbSink>> Make(
@@ -61,8 +61,9 @@ class DuckDbSink final : public TableSink {
   arrow::Result<std::shared_ptr<arrow::DataType>> StoredType(
       const arrow::Field& field) const override;
   std::vector<WriteOutcome> CommitGroup(std::span<const WriteUnit> units) override;
-  arrow::Result<std::unique_ptr<BulkWrite>> BeginBulk(std::shared_ptr<const Table> table,
-                                                      TableChange change) override;
+  arrow::Result<std::unique_ptr<BulkWrite>> BeginBulk(
+      std::shared_ptr<const Table> table, TableChange change,
+      const WriteOptions& options = {}) override;
   /// Besides entries since `since_us`, the newest of each (producer, table).
   arrow::Result<std::vector<LedgerEntry>> LoadLedger(int64_t since_us) override;
   arrow::Status PruneLedger(int64_t before_us) override;

@@ -151,7 +151,7 @@ TEST_F(FlightRouterTest, BadReadsAreRefused) {
   EXPECT_EQ(run(CommandDescriptor("{\"query\":")), kInvalidArgument);
   EXPECT_EQ(run(CommandDescriptor("{}")), kInvalidArgument);
   EXPECT_EQ(run(CommandDescriptor(R"({"query": 7})")), kInvalidArgument);
-  EXPECT_EQ(run(PathDescriptor({"a", "b", "c"})), kInvalidArgument);
+  EXPECT_EQ(run(PathDescriptor({"a", "b", "c", "d"})), kInvalidArgument);
   EXPECT_EQ(run(PathDescriptor({""})), kInvalidArgument);
   EXPECT_EQ(run(proto::FlightDescriptor()), kInvalidArgument);
   EXPECT_EQ(run(CommandDescriptor("SELECT missing")),

@@ -164,7 +164,6 @@ TEST_F(HttpRouterTest, UnknownUnbuiltAndWrongMethod) {
   EXPECT_EQ(method.Header("allow"), "GET, POST");
   for (auto [verb, path] :
        std::vector<std::pair<std::string, std::string>>{{"GET", "/delta"},
-                                                        {"POST", "/delta/t"},
                                                         {"POST", "/delta/t/vacuum"},
                                                         {"GET", "/quarantine"},
                                                         {"DELETE", "/quarantine/x"},

@@ -311,6 +311,54 @@ TEST_F(UploadTest, StreamTakesEscapesExtraKeysAndNoEndMarker) {
   EXPECT_EQ(IngestedRows(), 500);
 }
 
+TEST_F(UploadTest, DeltaTakesABatchBareOrNestedOrRaw) {
+  const std::string ipc = ToIpc({MakeBatch(10)});
+  const std::string data = "\"data\": \"" + arrow::util::base64_encode(ipc) + "\"";
+  const std::string options = R"("delta_options": {"partition_by": ["a", "b"]})";
+  const std::map<std::string, std::string> plain = {{"storage_backend", "delta"},
+                                                    {"target_table", "t"}};
+  auto with = [&](std::map<std::string, std::string> more) {
+    more.insert(plain.begin(), plain.end());
+    return more;
+  };
+  const std::vector<std::pair<std::string, std::map<std::string, std::string>>> cases = {
+      {"{" + data + "}", plain},
+      {"{\"batch\": {" + data + "}}", plain},
+      {"{" + data + ", " + options + "}", with({{"delta_options.partition_by", "a,b"}})},
+      {"{" + options + R"(, "config": {"schema_mode": "strict"}, "batch": {)" + data + "}}",
+       with({{"delta_options.partition_by", "a,b"}, {"schema_mode", "strict"}})},
+      {R"({"config": {"backend": "delta"}, )" + data + "}", plain},
+  };
+  for (const auto& [body, overrides] : cases) {
+    ingest_->batches.clear();
+    Answer answer = Send(Head("POST", "/delta/t"), body, 100);
+    ASSERT_EQ(answer.status, 200) << body << answer.body;
+    EXPECT_EQ(answer.Json()["rows_processed"], 10);
+    EXPECT_EQ(ingest_->request.overrides, overrides) << body;
+  }
+  Answer raw = Send(Head("POST", "/delta/t?schema_mode=merge",
+                         {{"content-type", "application/vnd.apache.arrow.stream"}}),
+                    ipc, 100);
+  EXPECT_EQ(raw.status, 200) << raw.body;
+  EXPECT_EQ(ingest_->request.overrides, with({{"schema_mode", "merge"}}));
+}
+
+TEST_F(UploadTest, DeltaRefusesWhatContradictsTheRoute) {
+  const std::string data =
+      "\"data\": \"" + arrow::util::base64_encode(ToIpc({MakeBatch(1)})) + "\"";
+  for (const std::string config : {R"({"backend": "duckdb"})", R"({"table": "u"})"}) {
+    Answer answer = Send(Head("POST", "/delta/t"), "{\"config\": " + config + ", " + data + "}");
+    EXPECT_EQ(answer.status, 422) << answer.body;
+  }
+  EXPECT_EQ(Send(Head("POST", "/delta/t?backend=duckdb"), "{" + data + "}").status, 422);
+  EXPECT_EQ(Send(Head("POST", "/delta/t"), "{" + data + ", \"delta_options\": 5}").status, 400);
+  EXPECT_EQ(Send(Head("POST", "/delta/t"), "{" + data + ", \"batch\": {" + data + "}}").status,
+            400);
+  EXPECT_EQ(Send(Head("POST", "/delta/t", {{"content-type", "text/html"}}), "{}").status, 415);
+  // Elsewhere a bare batch is none.
+  EXPECT_EQ(Send(Head("POST", "/stream/t"), "{" + data + "}").status, 400);
+}
+
 TEST_F(UploadTest, DeclaredSchemaMustBeTheStreams) {
   const auto batch = MakeBatch(5);
   auto declared = [&](const arrow::Schema& schema) {
