@@ -152,6 +152,7 @@ struct Database::Impl {
   std::condition_variable attached_changed;
   bool reattaching GUARDED_BY(mutex) = false;
   std::shared_ptr<duckdb::DuckDB> instance GUARDED_BY(mutex);
+  std::vector<std::function<arrow::Status(duckdb::DuckDB&)>> installs GUARDED_BY(mutex);
 
   std::shared_ptr<duckdb::DuckDB> Instance() const {
     MutexLock lock(mutex);
@@ -175,6 +176,12 @@ arrow::Status Database::Impl::StartInstance(std::shared_ptr<duckdb::DuckDB>* out
         return WithCode(ErrorCode::kBadConfig, WithContext("load extension", loaded));
       }
     }
+    std::vector<std::function<arrow::Status(duckdb::DuckDB&)>> again;
+    {
+      MutexLock lock(mutex);
+      again = installs;
+    }
+    for (const auto& install : again) ARROW_RETURN_NOT_OK(install(*made));
     *out = std::move(made);
     return {};
   });
@@ -250,6 +257,20 @@ arrow::Result<std::unique_ptr<Connection>> Database::Connect() {
         duckdb::CatalogSearchEntry(impl_->catalog, "main"),
         duckdb::CatalogSetPathType::SET_DIRECTLY);
     return std::unique_ptr<Connection>(new Connection(std::move(made)));
+  });
+}
+
+arrow::Status Database::Install(std::function<arrow::Status(duckdb::DuckDB&)> install) {
+  return Catching([&]() -> arrow::Status {
+    std::shared_ptr<duckdb::DuckDB> instance = impl_->Instance();
+    if (!instance) {
+      return MakeError(ErrorCode::kStorageUnavailable,
+                       "the database is being reopened: try again", 1);
+    }
+    ARROW_RETURN_NOT_OK(install(*instance));
+    MutexLock lock(impl_->mutex);
+    impl_->installs.push_back(std::move(install));
+    return {};
   });
 }
 

@@ -51,6 +51,11 @@ class Database {
 
   arrow::Result<std::unique_ptr<Connection>> Connect();
 
+  /// Runs `install` on the instance now and on each one that replaces it, before that one
+  /// serves connections; for catalogs and functions that other folders add. Errors: what
+  /// `install` returns; it is then not kept.
+  arrow::Status Install(std::function<arrow::Status(duckdb::DuckDB&)> install);
+
   bool in_memory() const;
   const std::string& path() const;
   /// Name of the catalog that the storage is attached as.

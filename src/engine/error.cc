@@ -2,7 +2,9 @@
 
 #include <cerrno>
 #include <duckdb/common/error_data.hpp>
+#include <duckdb/common/exception.hpp>
 #include <new>
+#include <optional>
 #include <string_view>
 
 namespace arrowport::engine {
@@ -17,6 +19,8 @@ constexpr std::string_view kCommitFailed = "Failed to commit: ";
 constexpr std::string_view kLockHeld = "Conflicting lock is held";
 constexpr std::string_view kNoSpaceLeft = "No space left on device";
 constexpr std::string_view kInvalidated = "has been invalidated";
+// Where ThrowStatus leaves the code.
+constexpr char kCodeKey[] = "arrowport_code";
 
 bool Has(const ErrorData& error, std::string_view text) {
   return error.RawMessage().find(text) != std::string::npos;
@@ -95,7 +99,43 @@ ErrorCode TransactionCode(const ErrorData& error) {
   return misuse ? ErrorCode::kBadQuery : ErrorCode::kCommitConflict;
 }
 
+std::optional<ErrorCode> ThrownCode(const ErrorData& error) {
+  const std::string_view name = Extra(error, kCodeKey);
+  if (name.empty()) return std::nullopt;
+  const auto [infos, count] = AllErrors();
+  for (size_t i = 0; i < count; ++i) {
+    if (infos[i].name == name) return infos[i].code;
+  }
+  return std::nullopt;
+}
+
+// The nearest of DuckDB's types. Never INTERNAL or FATAL: those invalidate the database.
+ExceptionType TypeFor(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kCancelled:
+      return ExceptionType::INTERRUPT;
+    case ErrorCode::kOutOfMemory:
+      return ExceptionType::OUT_OF_MEMORY;
+    case ErrorCode::kPermissionDenied:
+      return ExceptionType::PERMISSION;
+    case ErrorCode::kNotBuilt:
+    case ErrorCode::kUnimplemented:
+    case ErrorCode::kUnsupportedType:
+      return ExceptionType::NOT_IMPLEMENTED;
+    case ErrorCode::kTableNotFound:
+    case ErrorCode::kNotFound:
+      return ExceptionType::CATALOG;
+    case ErrorCode::kStorageUnavailable:
+    case ErrorCode::kStorageCorrupt:
+    case ErrorCode::kNoSpace:
+      return ExceptionType::IO;
+    default:
+      return ExceptionType::INVALID_INPUT;
+  }
+}
+
 ErrorCode CodeFor(const ErrorData& error) {
+  if (std::optional<ErrorCode> thrown = ThrownCode(error)) return *thrown;
   switch (error.Type()) {
     case ExceptionType::INTERRUPT:
       return ErrorCode::kCancelled;
@@ -170,6 +210,13 @@ arrow::Status TranslateOpenError(const ErrorData& error, const std::string& path
                "the database is damaged and was left as it is (copy it with its .wal "
                "before any repair): ",
                path, ": ", error.RawMessage());
+}
+
+void ThrowStatus(const arrow::Status& status) {
+  const ErrorCode code = CodeOf(status);
+  duckdb::unordered_map<duckdb::string, duckdb::string> extra;
+  extra[kCodeKey] = std::string(InfoOf(code).name);
+  throw duckdb::Exception(extra, TypeFor(code), status.message());
 }
 
 bool IsCommitSucceededCheckpointFailed(const ErrorData& error) {

@@ -34,6 +34,11 @@ arrow::Status TranslateOpenError(const duckdb::ErrorData& error, const std::stri
 bool IsCommitSucceededCheckpointFailed(const duckdb::ErrorData& error);
 bool IsCommitSucceededCheckpointFailed(const std::exception& exception);
 
+/// Throws `status` as an exception of DuckDB, for code of ours that DuckDB calls: where
+/// the statement fails, TranslateError gives the same code and message back.
+/// REQUIRES: !status.ok().
+[[noreturn]] void ThrowStatus(const arrow::Status& status);
+
 /// Runs `function` (returning arrow::Status or arrow::Result) and turns what DuckDB
 /// throws into a Status.
 template <typename Function>
