@@ -117,8 +117,7 @@ void Large(LandingService& service, InProcess& plain, const char* what,
               best_plain / best);
 }
 
-void Run(const std::shared_ptr<arrow::RecordBatch>& all) {
-  const auto small = all->Slice(0, 1000);
+void NullStorage(const std::shared_ptr<arrow::RecordBatch>& small) {
   Instance null;
   null.sink = std::make_shared<NullSink>();
   null.Serve();
@@ -126,16 +125,26 @@ void Run(const std::shared_ptr<arrow::RecordBatch>& all) {
     Small(*null.service, "null", clients, Keys::kNone, small);
     Small(*null.service, "null", clients, Keys::kEach, small);
   }
+}
+
+void Run(const std::shared_ptr<arrow::RecordBatch>& all, std::string_view storage,
+         bool single) {
+  const auto small = all->Slice(0, 1000);
+  if (storage.empty() || storage == "null") NullStorage(small);
   const auto directory = std::filesystem::temp_directory_path() / "landing_bench";
   std::filesystem::remove_all(directory);
   std::filesystem::create_directories(directory);
   for (const char* what : {"memory", "file"}) {
+    if (!storage.empty() && storage != what) continue;
     const bool file = std::string_view(what) == "file";
     Instance instance;
     instance.Open(file ? (directory / "landing.duckdb").string() : "");
     auto plain =
         InProcess::Open(file ? (directory / "plain.duckdb").string() : "").ValueOrDie();
-    for (int clients : {1, 16, 64}) {
+    Small(*instance.service, what, 1, Keys::kNone, small);
+    Small(*instance.service, what, 1, Keys::kEach, small);
+    if (single) continue;
+    for (int clients : {16, 64}) {
       Small(*instance.service, what, clients, Keys::kNone, small);
     }
     Small(*instance.service, what, 16, Keys::kEach, small);
@@ -148,13 +157,14 @@ void Run(const std::shared_ptr<arrow::RecordBatch>& all) {
 
 }  // namespace
 
-int LandingMain() {
+int LandingMain(int argc, char** argv) {
   auto workload = MakeDocumented(1'000'000, 1'000'000);
   Check(workload.status());
-  Run(workload->batches.front());
+  Run(workload->batches.front(), argc > 1 ? argv[1] : "", argc > 2);
   return 0;
 }
 
 }  // namespace arrowport::bench
 
-int main() { return arrowport::bench::LandingMain(); }
+/// landing [null|memory|file [single]]
+int main(int argc, char** argv) { return arrowport::bench::LandingMain(argc, argv); }

@@ -1,7 +1,11 @@
 // A mutex that clang's thread-safety analysis understands (-Wthread-safety).
 #pragma once
 
+#include <pthread.h>
+
+#include <chrono>
 #include <condition_variable>
+#include <ctime>
 #include <mutex>
 
 #if defined(__clang__)
@@ -14,6 +18,7 @@
 #define REQUIRES(...) ARROWPORT_ANNOTATE(requires_capability(__VA_ARGS__))
 #define EXCLUDES(...) ARROWPORT_ANNOTATE(locks_excluded(__VA_ARGS__))
 #define ACQUIRE(...) ARROWPORT_ANNOTATE(acquire_capability(__VA_ARGS__))
+#define TRY_ACQUIRE(...) ARROWPORT_ANNOTATE(try_acquire_capability(__VA_ARGS__))
 #define RELEASE(...) ARROWPORT_ANNOTATE(release_capability(__VA_ARGS__))
 #define NO_THREAD_SAFETY_ANALYSIS ARROWPORT_ANNOTATE(no_thread_safety_analysis)
 
@@ -23,6 +28,17 @@ class ARROWPORT_ANNOTATE(capability("mutex")) Mutex {
  public:
   void Lock() ACQUIRE() { mutex_.lock(); }
   void Unlock() RELEASE() { mutex_.unlock(); }
+  /// False when it is not free within `wait`.
+  bool LockFor(std::chrono::milliseconds wait) TRY_ACQUIRE(true) {
+    timespec deadline{};
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    const auto until = std::chrono::seconds(deadline.tv_sec) +
+                       std::chrono::nanoseconds(deadline.tv_nsec) + wait;
+    deadline.tv_sec = std::chrono::floor<std::chrono::seconds>(until).count();
+    deadline.tv_nsec = (until - std::chrono::seconds(deadline.tv_sec)).count();
+    return pthread_mutex_clocklock(mutex_.native_handle(), CLOCK_MONOTONIC, &deadline) ==
+           0;
+  }
 
  private:
   friend class MutexLock;

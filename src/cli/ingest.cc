@@ -206,7 +206,7 @@ void AddIngest(CLI::App& app, Context& context) {
                     "Into the storage itself, in this process, without a server");
   options->client = AddClientFlags(*command);
   options->setting_args = std::make_shared<std::vector<std::string>>();
-  for (const char* flag : {"--config", "--db", "--set"}) {
+  for (const char* flag : {"--config", "--db", "--delta-path", "--set"}) {
     command
         ->add_option_function<std::vector<std::string>>(
             flag,

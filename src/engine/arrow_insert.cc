@@ -6,14 +6,14 @@
 #include <atomic>
 #include <duckdb.hpp>
 #include <duckdb/catalog/catalog.hpp>
-#include <duckdb/common/arrow/arrow_wrapper.hpp>
-#include <duckdb/function/table/arrow.hpp>
 #include <duckdb/main/client_context_state.hpp>
 #include <duckdb/main/prepared_statement.hpp>
 #include <duckdb/parser/parsed_data/create_table_function_info.hpp>
 #include <map>
 
 #include "base/error.h"
+#include "engine/arrow_source.h"
+#include "engine/direct_append.h"
 #include "engine/error.h"
 
 namespace arrowport::engine {
@@ -86,13 +86,7 @@ bool TakeBatch(const Source& source, ScanState& scan,
                duckdb::ArrowScanLocalState& local) {
   const size_t index = scan.next.fetch_add(1);
   if (index >= source.batches.size()) return false;
-  auto array = duckdb::make_shared_ptr<duckdb::ArrowArrayWrapper>();
-  arrow::Status exported =
-      arrow::ExportRecordBatch(*source.batches[index], &array->arrow_array);
-  if (!exported.ok()) throw duckdb::IOException(exported.message());
-  local.Reset();
-  local.batch_index = index;
-  local.chunk = std::move(array);
+  PointAt(local, *source.batches[index], index);
   return true;
 }
 
@@ -113,15 +107,9 @@ void Scan(duckdb::ClientContext&, duckdb::TableFunctionInput& input,
   if (!input.local_state) return;
   const auto& bind = input.bind_data->Cast<BindData>();
   auto& local = input.local_state->Cast<duckdb::ArrowScanLocalState>();
-  while (local.chunk_offset >=
-         static_cast<duckdb::idx_t>(local.chunk->arrow_array.length)) {
+  while (!NextChunk(local, bind.columns, output)) {
     if (!TakeBatch(*bind.source, input.global_state->Cast<ScanState>(), local)) return;
   }
-  const duckdb::idx_t rows = std::min<duckdb::idx_t>(
-      STANDARD_VECTOR_SIZE, local.chunk->arrow_array.length - local.chunk_offset);
-  output.SetCardinality(rows);
-  duckdb::ArrowTableFunction::ArrowToDuckDB(local, bind.columns.GetColumns(), output);
-  local.chunk_offset += rows;
 }
 
 duckdb::OperatorPartitionData PartitionData(
@@ -189,6 +177,7 @@ arrow::Result<Batches> JoinSmall(const Batches& batches) {
 
 struct ArrowInsert::Impl {
   InsertPlan plan = InsertPlan::kRows;
+  std::unique_ptr<DirectAppend> direct;  ///< then there is no statement
   std::shared_ptr<Source> source = std::make_shared<Source>();
   duckdb::shared_ptr<Slots> slots;
   int64_t slot = 0;
@@ -207,6 +196,10 @@ arrow::Result<std::unique_ptr<ArrowInsert>> ArrowInsert::Prepare(Connection& con
   std::unique_ptr<ArrowInsert> insert(new ArrowInsert(std::make_unique<Impl>()));
   Impl& impl = *insert->impl_;
   impl.plan = plan;
+  if (plan == InsertPlan::kRows && connection.InTransaction()) {
+    ARROW_ASSIGN_OR_RAISE(impl.direct, DirectAppend::Prepare(connection, target));
+    if (impl.direct) return insert;
+  }
   ARROW_RETURN_NOT_OK(
       arrow::ExportSchema(*target.columns, &impl.source->schema.arrow_schema));
   std::string sql = "INSERT INTO " + schema::QuoteIdentifier(target.catalog) + "." +
@@ -233,6 +226,7 @@ arrow::Result<std::unique_ptr<ArrowInsert>> ArrowInsert::Prepare(Connection& con
 
 arrow::Status ArrowInsert::Run(
     const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {
+  if (impl_->direct) return impl_->direct->Run(batches);
   Batches pieces = CutToRowGroups(batches);
   if (impl_->plan == InsertPlan::kRowGroups) {
     ARROW_ASSIGN_OR_RAISE(pieces, JoinSmall(pieces));

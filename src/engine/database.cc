@@ -142,6 +142,34 @@ Connection::~Connection() {
 
 arrow::Status Connection::Run(const std::string& sql) { return RunOn(*connection_, sql); }
 
+arrow::Status Connection::Begin() {
+  return Catching([&]() -> arrow::Status {
+    connection_->context->transaction.SetAutoCommit(false);
+    return {};
+  });
+}
+
+Connection::CommitOutcome Connection::Commit() {
+  try {
+    connection_->context->transaction.Commit();
+    return {true, {}};
+  } catch (const std::exception& exception) {
+    return {IsCommitSucceededCheckpointFailed(exception), TranslateException(exception)};
+  } catch (...) {
+    return {false, Error(ErrorCode::kInternal, "DuckDB threw something unknown")};
+  }
+}
+
+arrow::Status Connection::Rollback() {
+  if (!InTransaction()) return {};
+  return Catching([&]() -> arrow::Status {
+    connection_->context->transaction.Rollback(nullptr);
+    return {};
+  });
+}
+
+bool Connection::InTransaction() const { return connection_->HasActiveTransaction(); }
+
 struct Database::Impl {
   DatabaseOptions options;
   std::string catalog;

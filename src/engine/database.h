@@ -35,6 +35,18 @@ class Connection {
   /// Runs statements whose rows nobody wants. Errors as TranslateError.
   arrow::Status Run(const std::string& sql);
 
+  /// A transaction without the cost of statements (parsing BEGIN and COMMIT and waking an
+  /// executor for each took 0.25 ms). REQUIRES: none is open / one is open.
+  arrow::Status Begin();
+  struct CommitOutcome {
+    bool committed = false;  ///< durable, also with a failed checkpoint behind it
+    arrow::Status status;    ///< why not, or what failed after it
+  };
+  CommitOutcome Commit();
+  /// OK also when none is open.
+  arrow::Status Rollback();
+  bool InTransaction() const;
+
  private:
   friend class Database;
   explicit Connection(std::unique_ptr<duckdb::Connection> connection);

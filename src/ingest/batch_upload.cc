@@ -23,7 +23,11 @@ arrow::Status AtOffset(int64_t offset, const arrow::Status& status) {
 arrow::Status BatchUpload::Start(const std::shared_ptr<arrow::Schema>& schema) {
   ARROW_RETURN_NOT_OK(TakeSchema(schema));
   total_ = NewReceipt();
-  auto look = target_.Look(schema);
+  if (arrow::Status recalled = Recall(); !recalled.ok()) {
+    service().Refused(context_.request, recalled);
+    return recalled;
+  }
+  auto look = target_.LookFor(schema);
   if (!look.ok()) {
     if (CodeOf(look.status()) == ErrorCode::kSchemaMismatch) {
       service().Mismatched(context_.request, *schema, look.status());
@@ -38,9 +42,9 @@ arrow::Status BatchUpload::Start(const std::shared_ptr<arrow::Schema>& schema) {
   }
   table_ = std::move(look->table);
   cast_ = std::move(look->cast);
-  refit_ = look->needs_change;
+  refit_ = table_->standing == sink::Standing::kToPrepare;
   MutexLock lock(mutex_);
-  change_ = look->needs_change;
+  change_ = refit_;
   return {};
 }
 
@@ -228,7 +232,7 @@ void BatchUpload::TakeUnit() {
 }
 
 void BatchUpload::Prepare() {
-  auto changed = target_.Change(incoming_);
+  auto changed = target_.Prepare(incoming_);
   if (!changed.ok()) return Fail(AtOffset(acked_.offset + 1, changed.status()));
   table_ = *std::move(changed);
   refit_ = true;
@@ -294,7 +298,7 @@ void BatchUpload::PutBack(size_t kept) {
 }
 
 bool BatchUpload::Submit() {
-  CommitJob job;
+  CommitJob job = NewJob();
   job.rows = unit_.rows;
   job.bytes = unit_.bytes;
   for (const Message& message : unit_.messages) {
@@ -316,7 +320,8 @@ bool BatchUpload::Submit() {
     }
     table_ = *std::move(opened);
   }
-  if (job.unit.batches.empty() && !has_producer()) {
+  const bool makes_table = table_ && table_->standing == sink::Standing::kInCommit;
+  if (job.unit.batches.empty() && !has_producer() && !makes_table) {
     UnitDone("", /*replay=*/false);
     return true;
   }
@@ -352,7 +357,7 @@ void BatchUpload::OnCommitted(const sink::WriteUnit& written,
     entry.committed_at_us = service().NowUs();
     index().Resolve(ClaimFor(unit_), std::move(entry));
   }
-  UnitDone(outcome.version, /*replay=*/false);
+  UnitDone(outcome.version, outcome.replayed);
   Schedule();
 }
 

@@ -1,6 +1,5 @@
 #include "ingest/committer.h"
 
-#include <chrono>
 #include <span>
 #include <utility>
 
@@ -14,7 +13,9 @@ Committer::Committer(std::shared_ptr<sink::TableSink> sink, CommitterOptions opt
     : sink_(std::move(sink)), options_(options), on_group_(std::move(on_group)) {}
 
 void Committer::Start() {
-  thread_ = std::thread([this] { Run(); });
+  for (int i = 0; i < options_.threads; ++i) {
+    threads_.emplace_back([this] { Run(); });
+  }
 }
 
 void Committer::Stop() {
@@ -23,7 +24,8 @@ void Committer::Stop() {
     stopping_ = true;
   }
   wake_.notify_all();
-  if (thread_.joinable()) thread_.join();
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 arrow::Status Committer::Submit(CommitJob job) {
@@ -31,33 +33,100 @@ arrow::Status Committer::Submit(CommitJob job) {
     MutexLock lock(mutex_);
     if (stopping_) return Error(ErrorCode::kDraining, "server is shutting down");
     const bool full =
-        queue_.size() >= options_.queue_jobs_max ||
-        (queue_bytes_ + job.bytes > options_.queue_bytes_max && !queue_.empty());
+        queued_jobs_ >= options_.queue_jobs_max ||
+        (queued_bytes_ + job.bytes > options_.queue_bytes_max && queued_jobs_ > 0);
     if (full) {
       return MakeError(ErrorCode::kOverloaded, "commit queue is full", 1);
     }
-    queue_bytes_ += job.bytes;
-    queue_.push_back(std::move(job));
+    ++queued_jobs_;
+    queued_bytes_ += job.bytes;
+    auto [at, is_new] = lanes_.try_emplace(job.lane);
+    Lane& lane = at->second;
+    if (is_new) lane.name = job.lane;
+    lane.rows += job.rows;
+    lane.bytes += job.bytes;
+    lane.queue.push_back(std::move(job));
+    if (!lane.running) Schedule(&lane);
   }
   wake_.notify_one();
   return {};
 }
 
-std::vector<CommitJob> Committer::TakeGroup() {
+Committer::Time Committer::DueTime(const Lane& lane, Time now) const {
+  const bool full_group =
+      lane.rows >= options_.group_rows_max || lane.bytes >= options_.group_bytes_max;
+  if (lane.overdue || full_group) return now;
+  return lane.credits.NextAt(now, lane.queue.back().spacing);
+}
+
+void Committer::Schedule(Lane* lane) {
+  if (lane->waiting) waiting_.erase(*lane->waiting);
+  lane->waiting = waiting_.emplace(DueTime(*lane, std::chrono::steady_clock::now()), lane);
+}
+
+/// A lane whose time has come, taken out of the waiting ones; null at the end.
+Committer::Lane* Committer::AwaitLane(MutexLock& lock) {
+  for (;;) {
+    if (waiting_.empty()) {
+      if (stopping_) return nullptr;
+      lock.Wait(wake_);
+      continue;
+    }
+    const auto first = waiting_.begin();
+    if (!stopping_ && first->first > std::chrono::steady_clock::now()) {
+      const Time due = first->first;
+      lock.WaitUntil(wake_, due);
+      continue;
+    }
+    Lane* lane = first->second;
+    waiting_.erase(first);
+    lane->waiting.reset();
+    return lane;
+  }
+}
+
+std::vector<CommitJob> Committer::TakeGroup(Lane* lane) {
+  lane->credits.Take(std::chrono::steady_clock::now(), lane->queue.back().spacing);
   std::vector<CommitJob> group;
   int64_t rows = 0, bytes = 0;
-  while (!queue_.empty()) {
-    CommitJob& job = queue_.front();
+  bool cut = false;
+  while (!lane->queue.empty() && !cut) {
+    CommitJob& job = lane->queue.front();
     const bool fits = rows + job.rows <= options_.group_rows_max &&
-                      bytes + job.bytes <= options_.group_bytes_max;
-    if (!group.empty() && !fits) break;
+                      bytes + job.bytes <= options_.group_bytes_max && !job.commit_alone;
+    cut = !group.empty() && !fits;
+    if (cut) break;
+    cut = job.commit_alone != nullptr;
     rows += job.rows;
     bytes += job.bytes;
-    queue_bytes_ -= job.bytes;
     group.push_back(std::move(job));
-    queue_.pop_front();
+    lane->queue.pop_front();
   }
+  lane->rows -= rows;
+  lane->bytes -= bytes;
+  lane->overdue = !lane->queue.empty() && lane->rows + rows >= options_.group_rows_max;
+  lane->overdue |= !lane->queue.empty() && lane->bytes + bytes >= options_.group_bytes_max;
+  queued_jobs_ -= group.size();
+  queued_bytes_ -= bytes;
   return group;
+}
+
+void Committer::EndGroup(Lane* lane) {
+  lane->running = false;
+  if (!lane->queue.empty()) {
+    Schedule(lane);
+    wake_.notify_one();
+  } else if (lanes_.size() > options_.idle_lanes_max) {
+    DropIdleLanes();
+  }
+}
+
+void Committer::DropIdleLanes() {
+  const Time now = std::chrono::steady_clock::now();
+  std::erase_if(lanes_, [now](const auto& entry) {
+    const Lane& lane = entry.second;
+    return !lane.running && lane.queue.empty() && lane.credits.full(now);
+  });
 }
 
 void Committer::Commit(std::vector<CommitJob> group) {
@@ -70,7 +139,12 @@ void Committer::Commit(std::vector<CommitJob> group) {
     rows += job.rows;
     units.push_back(std::move(job.unit));
   }
-  std::vector<sink::WriteOutcome> outcomes = sink_->CommitGroup(units);
+  std::vector<sink::WriteOutcome> outcomes;
+  if (group.front().commit_alone) {
+    outcomes.push_back(group.front().commit_alone());
+  } else {
+    outcomes = sink_->CommitGroup(units);
+  }
   ARROWPORT_CHECK(outcomes.size() == group.size());
   if (on_group_) {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
@@ -83,13 +157,14 @@ void Committer::Commit(std::vector<CommitJob> group) {
 
 void Committer::Run() {
   MutexLock lock(mutex_);
-  for (;;) {
-    while (queue_.empty() && !stopping_) lock.Wait(wake_);
-    if (queue_.empty()) return;
-    std::vector<CommitJob> group = TakeGroup();
+  while (Lane* lane = AwaitLane(lock)) {
+    std::vector<CommitJob> group = TakeGroup(lane);
+    lane->running = true;
     lock.Unlock();
     Commit(std::move(group));
+    group.clear();
     lock.Lock();
+    EndGroup(lane);
   }
 }
 

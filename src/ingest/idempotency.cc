@@ -14,8 +14,10 @@ constexpr size_t kRecentPerProducer = 64;
 
 }  // namespace
 
-std::string IdempotencyIndex::Id(std::string_view table, std::string_view name) {
-  std::string id = schema::FoldCase(table);
+std::string IdempotencyIndex::Id(std::string_view table, std::string_view name) const {
+  std::string id = options_.name_case == sink::NameCase::kIgnored
+                       ? schema::FoldCase(table)
+                       : std::string(table);
   id += '\0';  // names hold no NUL
   id += name;
   return id;
@@ -24,6 +26,12 @@ std::string IdempotencyIndex::Id(std::string_view table, std::string_view name) 
 void IdempotencyIndex::Load(std::vector<sink::LedgerEntry> entries) {
   MutexLock lock(mutex_);
   for (const auto& entry : entries) Remember(entry);
+}
+
+void IdempotencyIndex::Learn(const sink::LedgerEntry& entry) {
+  MutexLock lock(mutex_);
+  if (!entry.key.empty() && keys_[Id(entry.table, entry.key)].applied) return;
+  Remember(entry);
 }
 
 void IdempotencyIndex::Remember(const sink::LedgerEntry& entry) {

@@ -36,7 +36,7 @@ struct Claim {
 /// The thing claimed: an idempotency key of a table, or sequences first..last of a
 /// producer into a table.
 struct ClaimRequest {
-  std::string table;  ///< TableName::ToString(); ASCII case is ignored
+  std::string table;  ///< TableName::ToString()
   std::string key;
   std::string producer;
   int64_t first_sequence = 0;
@@ -50,6 +50,7 @@ class IdempotencyIndex {
   struct Options {
     int64_t window_us = int64_t{24} * 3600 * 1000 * 1000;
     size_t waiters_max = 1024;  ///< per key or producer; more are refused, kOverloaded
+    sink::NameCase name_case = sink::NameCase::kIgnored;  ///< of table names
   };
   using OnClaim = std::function<void(arrow::Result<Claim>)>;
 
@@ -57,6 +58,9 @@ class IdempotencyIndex {
 
   /// Entries of the sink, oldest first. Before the first claim.
   void Load(std::vector<sink::LedgerEntry> entries);
+
+  /// An entry of the sink that was not among the loaded ones.
+  void Learn(const sink::LedgerEntry& entry);
 
   /// An answer at once, or nothing: the same key (or an earlier or the same sequence of
   /// the producer) is being applied, and `on_claim` follows when that is decided, once,
@@ -98,7 +102,7 @@ class IdempotencyIndex {
   };
   using Decision = std::pair<OnClaim, arrow::Result<Claim>>;
 
-  static std::string Id(std::string_view table, std::string_view name);
+  std::string Id(std::string_view table, std::string_view name) const;
   void Remember(const sink::LedgerEntry& entry) REQUIRES(mutex_);
   std::optional<arrow::Result<Claim>> DecideKey(Key& key) REQUIRES(mutex_);
   std::optional<arrow::Result<Claim>> DecideSequence(Producer& producer,

@@ -71,7 +71,7 @@ arrow::Status CheckBatchMode(const Request& request, const StreamSettings& setti
     return Error(ErrorCode::kInvalidArgument,
                  "commit mode batch takes no idempotency key: use producer and sequence");
   }
-  if (settings.mode == WriteMode::kOverwrite) {
+  if (WriteModeOf(settings) == WriteMode::kOverwrite) {
     return Error(ErrorCode::kInvalidArgument,
                  "commit mode batch cannot be combined with mode overwrite");
   }
@@ -125,6 +125,10 @@ arrow::Result<std::unique_ptr<Session>> LandingService::Open(
     return Error(ErrorCode::kNotBuilt,
                  "storage backend is not built: ", settings.storage_backend);
   }
+  ARROW_RETURN_NOT_OK(context.backend->sink->CheckName(context.table));
+  context.write_options =
+      std::make_shared<const sink::WriteOptions>(WriteOptionsOf(settings));
+  context.mode = WriteModeOf(settings);
   if (settings.on_mismatch == OnMismatch::kQuarantine) {
     return Error(ErrorCode::kNotBuilt, "on_mismatch quarantine is not built");
   }

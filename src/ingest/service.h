@@ -63,7 +63,11 @@ struct ServiceOptions {
   std::shared_ptr<ServiceObserver> observer;  ///< may be null
   int64_t idempotency_window_hours = 24;
   int loader_threads = 2;
-  CommitterOptions committer;
+  CommitterOptions committer;  ///< of sinks that commit everything one after the other
+  /// Of sinks that commit table by table; a group is one data file at best.
+  CommitterOptions table_committer = {.threads = 4,
+                                      .group_rows_max = int64_t{4} << 20,
+                                      .group_bytes_max = int64_t{256} << 20};
   size_t streams_seen_max = 10000;  ///< statistics of unconfigured streams kept
 };
 

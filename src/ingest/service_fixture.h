@@ -22,6 +22,7 @@
 #include "ingest/row_groups.h"
 #include "ingest/service.h"
 #include "schema/column_match.h"
+#include "sink/ddl_table_sink.h"
 
 namespace arrowport::ingest {
 
@@ -50,7 +51,7 @@ inline std::shared_ptr<arrow::RecordBatch> Range(int64_t first, int64_t rows) {
 }
 
 /// Keeps the values of int64 columns; -1 in a row is a broken constraint.
-class FakeSink : public sink::TableSink {
+class FakeSink : public sink::DdlTableSink {
  public:
   struct Stored {
     std::shared_ptr<const sink::Table> table;
@@ -159,7 +160,8 @@ class FakeSink : public sink::TableSink {
     Batches batches_;
   };
   arrow::Result<std::unique_ptr<sink::BulkWrite>> BeginBulk(
-      std::shared_ptr<const sink::Table> table, sink::TableChange change) override {
+      std::shared_ptr<const sink::Table> table, sink::TableChange change,
+      const sink::WriteOptions&) override {
     std::lock_guard lock(mutex_);
     ARROW_RETURN_NOT_OK(Check(table, {}));
     return std::make_unique<Bulk>(this, std::move(table), change);

@@ -45,12 +45,14 @@ arrow::Status ServiceState::Start() {
     Backend backend;
     backend.name = name;
     backend.sink = sink;
+    index.name_case = sink->name_case();
     backend.index = std::make_unique<IdempotencyIndex>(index);
     ARROW_ASSIGN_OR_RAISE(auto entries, sink->LoadLedger(NowUs() - index.window_us));
     backend.index->Load(std::move(entries));
     auto observer = options_.observer;
     backend.committer = std::make_unique<Committer>(
-        sink, options_.committer,
+        sink,
+        backend.commits_per_table() ? options_.table_committer : options_.committer,
         [observer, name = name](int64_t jobs, int64_t rows, double seconds) {
           if (observer) observer->OnGroupCommitted(name, jobs, rows, seconds);
         });

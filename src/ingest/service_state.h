@@ -24,6 +24,10 @@ struct Backend {
   std::shared_ptr<sink::TableSink> sink;
   std::unique_ptr<IdempotencyIndex> index;
   std::unique_ptr<Committer> committer;
+
+  bool commits_per_table() const {
+    return sink->commit_scope() == sink::CommitScope::kTable;
+  }
 };
 
 /// An upload that holds rows it could give to the storage early.

@@ -214,11 +214,15 @@ const Setting* Find(std::string_view key) {
   return found == kSettings.end() ? nullptr : &*found;
 }
 
+bool WritesDelta(const StreamSettings& settings) {
+  return settings.storage_backend == "delta";
+}
+
 }  // namespace
 
 arrow::Result<StreamSettings> ApplySettings(StreamSettings base,
                                             const SettingTexts& texts) {
-  bool schema_mode_given = false;
+  bool schema_mode_given = false, mode_given = false;
   for (const auto& [key, text] : texts) {
     const Setting* setting = Find(key);
     if (setting == nullptr) {
@@ -227,12 +231,33 @@ arrow::Result<StreamSettings> ApplySettings(StreamSettings base,
     }
     ARROW_RETURN_NOT_OK(WithContext(setting->name, setting->apply(text, &base)));
     schema_mode_given |= setting->name == "schema_mode";
+    mode_given |= setting->name == "mode";
   }
   // A stream's own choice holds for Delta too, unless its delta_options say otherwise.
   if (schema_mode_given && !texts.contains("delta_options.schema_mode")) {
     base.delta.schema_mode = base.schema_mode;
   }
+  if (mode_given && !texts.contains("delta_options.mode")) base.delta.mode = base.mode;
   return base;
+}
+
+sink::WriteOptions WriteOptionsOf(const StreamSettings& settings) {
+  sink::WriteOptions options;
+  options.schema_mode = WritesDelta(settings) ? settings.delta.schema_mode : settings.schema_mode;
+  options.partition_by = settings.delta.partition_by;
+  options.type_widening = settings.delta.type_widening;
+  options.compression = settings.delta.compression;
+  options.target_file_bytes = settings.delta.target_file_size;
+  return options;
+}
+
+WriteMode WriteModeOf(const StreamSettings& settings) {
+  return WritesDelta(settings) ? settings.delta.mode : settings.mode;
+}
+
+std::chrono::milliseconds CommitSpacingOf(const StreamSettings& settings) {
+  return std::chrono::milliseconds(
+      WritesDelta(settings) ? settings.delta.commit_interval_ms : 0);
 }
 
 }  // namespace arrowport::ingest

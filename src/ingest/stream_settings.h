@@ -3,6 +3,7 @@
 
 #include <arrow/result.h>
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "schema/cast_plan.h"
+#include "sink/table_sink.h"
 
 namespace arrowport::ingest {
 
@@ -43,6 +45,13 @@ struct StreamSettings {
   WriteMode mode = WriteMode::kAppend;
   DeltaOptions delta;
 };
+
+/// How rows are stored by these settings, for their storage backend: what `delta_options`
+/// say of mode and schema_mode wins where Delta is written.
+sink::WriteOptions WriteOptionsOf(const StreamSettings& settings);
+WriteMode WriteModeOf(const StreamSettings& settings);
+/// Wanted between commits to one table.
+std::chrono::milliseconds CommitSpacingOf(const StreamSettings& settings);
 
 /// `base` with `texts` applied. Errors: kBadConfig naming the key and the nearest valid
 /// one, or the value and what is allowed.

@@ -29,6 +29,7 @@ ClaimRequest StreamUpload::NewClaimRequest() const {
 
 arrow::Status StreamUpload::Start(const std::shared_ptr<arrow::Schema>& schema) {
   ARROW_RETURN_NOT_OK(TakeSchema(schema));
+  if (arrow::Status recalled = Recall(); !recalled.ok()) return Refuse(recalled);
   const std::optional<int64_t> last = producer_last_sequence();
   bool repeat = last && *context_.request.sequence <= *last;
   if (has_key()) {
@@ -41,13 +42,13 @@ arrow::Status StreamUpload::Start(const std::shared_ptr<arrow::Schema>& schema) 
     fate_ = Fate::kDiscard;
     return {};
   }
-  auto look = target_.Look(schema);
+  auto look = target_.LookFor(schema);
   if (!look.ok()) return HandleMismatch(look.status());
   table_ = std::move(look->table);
   cast_ = std::move(look->cast);
-  refit_ = look->needs_change;
+  refit_ = table_->standing == sink::Standing::kToPrepare;
   MutexLock lock(mutex_);
-  change_ = look->needs_change;
+  change_ = refit_;
   return {};
 }
 
@@ -326,8 +327,7 @@ bool StreamUpload::Run(Step step) {
       Append();
       return true;
     case Step::kCommit:
-      Commit();
-      return true;
+      return Commit();
   }
   return false;
 }
@@ -399,9 +399,11 @@ void StreamUpload::AnswerReplay() {
   }
   Receipt receipt = NewReceipt();
   receipt.idempotent_replay = true;
-  receipt.rows = known_ ? known_->rows : rows_;
-  receipt.bytes = known_ ? known_->bytes : bytes_;
-  receipt.batches = known_ ? known_->batches : batches_;
+  // A ledger may keep less than all counts; the content of a repeat is the same.
+  const bool counted = known_ && known_->batches > 0;
+  receipt.rows = counted || (known_ && has_key()) ? known_->rows : rows_;
+  receipt.bytes = counted ? known_->bytes : bytes_;
+  receipt.batches = counted ? known_->batches : batches_;
   if (known_) receipt.version = known_->version;
   {
     MutexLock lock(mutex_);
@@ -413,11 +415,11 @@ void StreamUpload::AnswerReplay() {
 
 bool StreamUpload::AnswerSkip() {
   if (!needs_claim()) {
-    Complete("", 0);
+    Complete({}, 0);
     return true;
   }
   // A producer's sequence goes on, and a key is answered the same way again.
-  if (!table_) {
+  if (!table_ || table_->standing != sink::Standing::kPresent) {
     auto opened = context_.backend->sink->Open(context_.table);
     if (!opened.ok()) {
       Fail(opened.status());
@@ -429,7 +431,7 @@ bool StreamUpload::AnswerSkip() {
 }
 
 void StreamUpload::Prepare() {
-  auto changed = target_.Change(incoming_);
+  auto changed = target_.Prepare(incoming_);
   if (!changed.ok()) return Misfit(changed.status());
   table_ = *std::move(changed);
   refit_ = true;
@@ -466,18 +468,24 @@ bool StreamUpload::Submit(Batches batches, int64_t rows, int64_t bytes) {
     Fail(ledger.status());
     return true;
   }
-  if (batches.empty() && !*ledger) {
-    Complete("", rows);
+  if (batches.empty() && !*ledger && table_->standing == sink::Standing::kPresent) {
+    Complete({}, rows);
     return true;
   }
-  CommitJob job;
-  job.unit = {table_, std::move(batches), *std::move(ledger)};
+  CommitJob job = NewJob();
+  job.unit.table = table_;
+  job.unit.batches = std::move(batches);
+  job.unit.ledger = *std::move(ledger);
   job.rows = rows;
   job.bytes = bytes;
   auto self = std::static_pointer_cast<StreamUpload>(shared_from_this());
   job.done = [self](const sink::WriteUnit& unit, sink::WriteOutcome outcome) {
     self->OnCommitted(unit, std::move(outcome));
   };
+  return Enqueue(std::move(job));
+}
+
+bool StreamUpload::Enqueue(CommitJob job) {
   arrow::Status queued = FaultPoint("ingest.queued");
   if (queued.ok()) queued = context_.backend->committer->Submit(std::move(job));
   if (queued.ok()) return false;  // running_ stays set: OnCommitted goes on
@@ -487,7 +495,7 @@ bool StreamUpload::Submit(Batches batches, int64_t rows, int64_t bytes) {
 
 void StreamUpload::OnCommitted(const sink::WriteUnit& unit, sink::WriteOutcome outcome) {
   if (outcome.status.ok()) {
-    Complete(std::move(outcome.version), RowCount(unit.batches));
+    Complete(outcome, RowCount(unit.batches));
   } else {
     bool again = false;
     if (TableHasChanged(outcome.status)) {
@@ -506,7 +514,8 @@ void StreamUpload::OnCommitted(const sink::WriteUnit& unit, sink::WriteOutcome o
 
 void StreamUpload::Begin() {
   auto bulk = context_.backend->sink->BeginBulk(
-      table_, overwrites() ? sink::TableChange::kOverwrite : sink::TableChange::kAppend);
+      table_, overwrites() ? sink::TableChange::kOverwrite : sink::TableChange::kAppend,
+      *context_.write_options);
   if (bulk.ok()) {
     bulk_ = *std::move(bulk);
     MutexLock lock(mutex_);
@@ -567,30 +576,52 @@ void StreamUpload::AppendFailed(const arrow::Status& status, Piece piece) {
   bulk_.reset();
 }
 
-void StreamUpload::Commit() {
+bool StreamUpload::Commit() {
   auto ledger = LedgerFor(rows_);
-  if (!ledger.ok()) return Fail(ledger.status());
-  sink::WriteOutcome outcome = bulk_->Commit(*std::move(ledger));
+  if (!ledger.ok()) {
+    Fail(ledger.status());
+    return true;
+  }
+  if (!context_.backend->commits_per_table()) {
+    EndBulk(bulk_->Commit(*std::move(ledger)));
+    return true;
+  }
+  // In the table's lane, so that it keeps the spacing of its versions too.
+  CommitJob job = NewJob();
+  auto self = std::static_pointer_cast<StreamUpload>(shared_from_this());
+  job.commit_alone = [self, ledger = *std::move(ledger)] {
+    return self->bulk_->Commit(ledger);
+  };
+  job.done = [self](const sink::WriteUnit&, sink::WriteOutcome outcome) {
+    self->EndBulk(std::move(outcome));
+    self->Schedule();
+  };
+  return Enqueue(std::move(job));
+}
+
+void StreamUpload::EndBulk(sink::WriteOutcome outcome) {
   bulk_.reset();
   {
     MutexLock lock(mutex_);
     has_bulk_ = false;
   }
   if (!outcome.status.ok()) return Fail(outcome.status);
-  Complete(std::move(outcome.version), rows_);
+  Complete(outcome, rows_);
 }
 
 /// Everything is durable (or there was nothing to write).
-void StreamUpload::Complete(std::string version, int64_t rows) {
+void StreamUpload::Complete(const sink::WriteOutcome& outcome, int64_t rows) {
   Receipt receipt = NewReceipt();
-  receipt.version = version;
+  receipt.version = outcome.version;
+  receipt.idempotent_replay = outcome.replayed;
+  if (outcome.replayed && has_key()) rows = outcome.rows;
   receipt.rows = rows;
   receipt.bytes = bytes_;
   receipt.batches = batches_;
   if (needs_claim()) {
     auto entry = LedgerFor(rows);
     if (entry.ok() && *entry) {
-      (*entry)->version = version;
+      (*entry)->version = outcome.version;
       (*entry)->committed_at_us = service().NowUs();
       ReleaseClaim(*std::move(entry));
     }

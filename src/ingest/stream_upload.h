@@ -59,7 +59,7 @@ class StreamUpload : public Upload, public Spillable {
     kCommit
   };
 
-  bool overwrites() const { return context_.settings.mode == WriteMode::kOverwrite; }
+  bool overwrites() const { return context_.mode == WriteMode::kOverwrite; }
   bool needs_claim() const { return has_key() || has_producer(); }
   ClaimRequest NewClaimRequest() const;
 
@@ -93,9 +93,12 @@ class StreamUpload : public Upload, public Spillable {
   void Begin();
   void Append();
   void AppendFailed(const arrow::Status& status, Piece piece);
-  void Commit();
+  /// As Run.
+  bool Commit();
+  void EndBulk(sink::WriteOutcome outcome);
+  bool Enqueue(CommitJob job);
   arrow::Result<std::optional<sink::LedgerEntry>> LedgerFor(int64_t rows);
-  void Complete(std::string version, int64_t rows);
+  void Complete(const sink::WriteOutcome& outcome, int64_t rows);
   void Misfit(const arrow::Status& status);
   void StartSkipping(const arrow::Status& status);
   void Fail(arrow::Status status);

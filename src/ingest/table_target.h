@@ -17,22 +17,20 @@ namespace arrowport::ingest {
 class TableTarget {
  public:
   TableTarget(std::shared_ptr<sink::TableSink> sink, schema::TableName name,
-              schema::SchemaMode mode)
-      : sink_(std::move(sink)), name_(std::move(name)), mode_(mode) {}
+              std::shared_ptr<const sink::WriteOptions> options)
+      : sink_(std::move(sink)), name_(std::move(name)), options_(std::move(options)) {}
 
-  struct Plan {
-    std::shared_ptr<const sink::Table> table;  ///< null: does not exist yet
+  struct Look {
+    std::shared_ptr<const sink::Table> table;  ///< as it is, or as it will be
     schema::CastPlan cast;
-    /// The table must be made or columns added; `cast` is as if that had been done.
-    bool needs_change = false;
   };
 
   /// Looks, changes nothing: what is refused later must not have made a table.
   /// Errors: kSchemaMismatch, kUnsupportedType, kStorageUnavailable.
-  arrow::Result<Plan> Look(const std::shared_ptr<arrow::Schema>& incoming) const;
+  arrow::Result<Look> LookFor(const std::shared_ptr<arrow::Schema>& incoming) const;
 
-  /// Makes the table or adds the columns, and opens it afresh.
-  arrow::Result<std::shared_ptr<const sink::Table>> Change(
+  /// The table ready to be written to, read afresh.
+  arrow::Result<std::shared_ptr<const sink::Table>> Prepare(
       const std::shared_ptr<arrow::Schema>& incoming) const;
 
   /// Batches cast for an earlier look, cast again where the table is different now.
@@ -41,11 +39,12 @@ class TableTarget {
                                int64_t first_row) const;
 
   const schema::TableName& name() const { return name_; }
+  const std::shared_ptr<const sink::WriteOptions>& options() const { return options_; }
 
  private:
   const std::shared_ptr<sink::TableSink> sink_;
   const schema::TableName name_;
-  const schema::SchemaMode mode_;
+  const std::shared_ptr<const sink::WriteOptions> options_;
 };
 
 }  // namespace arrowport::ingest

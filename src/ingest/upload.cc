@@ -12,12 +12,35 @@ namespace arrowport::ingest {
 Upload::Upload(UploadContext context, std::shared_ptr<SessionObserver> observer)
     : context_(std::move(context)),
       table_name_(context_.table.ToString()),
-      target_(context_.backend->sink, context_.table, context_.settings.schema_mode),
+      target_(context_.backend->sink, context_.table, context_.write_options),
       delivery_(std::move(observer)) {}
 
 std::optional<int64_t> Upload::producer_last_sequence() const {
   if (!has_producer()) return std::nullopt;
   return index().LastSequence(table_name_, context_.request.producer);
+}
+
+arrow::Status Upload::Recall() {
+  sink::TableSink& sink = *context_.backend->sink;
+  const Request& request = context_.request;
+  std::optional<sink::LedgerEntry> entry;
+  if (has_key() && !index().FindKey(table_name_, request.idempotency_key)) {
+    ARROW_ASSIGN_OR_RAISE(entry, sink.RecallKey(context_.table, request.idempotency_key));
+  } else if (has_producer()) {
+    const auto last = index().LastSequence(table_name_, request.producer);
+    if (last && *request.sequence <= *last + 1) return {};
+    ARROW_ASSIGN_OR_RAISE(entry, sink.RecallProducer(context_.table, request.producer));
+  }
+  if (entry) index().Learn(*entry);
+  return {};
+}
+
+CommitJob Upload::NewJob() const {
+  CommitJob job;
+  if (context_.backend->commits_per_table()) job.lane = table_name_;
+  job.spacing = CommitSpacingOf(context_.settings);
+  job.unit.options = context_.write_options;
+  return job;
 }
 
 arrow::Status Upload::TakeSchema(const std::shared_ptr<arrow::Schema>& schema) {

@@ -19,6 +19,8 @@ struct UploadContext {
   StreamSettings settings;
   Limits limits;
   schema::TableName table;
+  std::shared_ptr<const sink::WriteOptions> write_options;
+  WriteMode mode = WriteMode::kAppend;
   Clock::Steady opened_at;
 };
 
@@ -33,6 +35,10 @@ class Upload : public Session, public std::enable_shared_from_this<Upload> {
  protected:
   /// Checks the schema and keeps it. Errors: of CheckIncomingSchema.
   arrow::Status TakeSchema(const std::shared_ptr<arrow::Schema>& schema);
+  /// Lets the index know of the key or producer what only the sink remembers.
+  arrow::Status Recall();
+  /// A job for the committer, without its rows.
+  CommitJob NewJob() const;
   /// Everything a batch must pass before its values are used. Errors: kBadData.
   arrow::Status CheckBatch(const arrow::RecordBatch& batch) const;
 

@@ -28,6 +28,7 @@ arrow::Result<ingest::ServiceOptions> LandingOptions(const config::Settings& set
                                                      const Services& services) {
   ingest::ServiceOptions options;
   options.sinks["duckdb"] = services.storage.sink;
+  options.sinks["delta"] = services.storage.delta;
   ingest::SettingTexts defaults = {
       {"storage_backend", settings.storage_backend},
       {"chunk_size", std::to_string(settings.defaults.chunk_size)},
@@ -54,9 +55,21 @@ arrow::Result<ingest::ServiceOptions> LandingOptions(const config::Settings& set
   return options;
 }
 
+/// SQL that writes and the landing groups take turns.
+class SinkCommitLock final : public query::CommitLock {
+ public:
+  explicit SinkCommitLock(std::shared_ptr<sink::DuckDbSink> sink) : sink_(std::move(sink)) {}
+  bool LockFor(std::chrono::milliseconds wait) override { return sink_->LockCommitsFor(wait); }
+  void Unlock() override { sink_->UnlockCommits(); }
+
+ private:
+  const std::shared_ptr<sink::DuckDbSink> sink_;
+};
+
 query::ServiceOptions QueryOptions(const config::Settings& settings, const Services& services) {
   query::ServiceOptions options;
   options.database = services.storage.database;
+  options.commit_lock = std::make_shared<SinkCommitLock>(services.storage.sink);
   options.query_timeout = settings.limits.query_timeout.value_or(std::chrono::milliseconds(0));
   options.paused_max = settings.limits.write_stall_timeout;
   options.result_bytes_max = settings.limits.result_bytes_max.value_or(0);

@@ -50,6 +50,12 @@ arrow::Result<Storage> OpenStorage(const config::Settings& settings) {
   sink_options.checkpoint_wal_bytes = settings.duckdb.checkpoint_wal_bytes;
   sink_options.wal_bytes_max = settings.duckdb.wal_bytes_max;
   ARROW_ASSIGN_OR_RAISE(storage.sink, sink::DuckDbSink::Make(storage.database, sink_options));
+  sink::DeltaSinkOptions delta;
+  delta.root = settings.delta_config.table_path;
+  delta.checkpoint_interval = settings.delta_config.checkpoint_interval;
+  delta.enable_change_feed = settings.delta_config.enable_cdc;
+  delta.idempotency_window_hours = settings.idempotency_window_hours;
+  storage.delta = sink::DeltaSink::Make(std::move(delta));
   return storage;
 }
 

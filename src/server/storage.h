@@ -1,4 +1,5 @@
-// The landing side's storage from settings: the database and the sink over it.
+// The landing side's storage from settings: the database and the sinks over it and over the
+// folder of Delta tables.
 #pragma once
 
 #include <memory>
@@ -7,6 +8,7 @@
 
 #include "config/settings.h"
 #include "engine/database.h"
+#include "sink/delta/delta_sink.h"
 #include "sink/duckdb/duckdb_sink.h"
 
 namespace arrowport::server {
@@ -14,6 +16,7 @@ namespace arrowport::server {
 struct Storage {
   std::shared_ptr<engine::Database> database;
   std::shared_ptr<sink::DuckDbSink> sink;
+  std::shared_ptr<sink::DeltaSink> delta;
 };
 
 /// Errors: kStorageUnavailable, kStorageCorrupt, kNoSpace, kBadConfig (an extension).

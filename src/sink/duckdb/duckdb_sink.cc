@@ -261,7 +261,7 @@ arrow::Result<std::shared_ptr<const Table>> DuckDbSink::AddColumns(
 }
 
 arrow::Result<std::unique_ptr<BulkWrite>> DuckDbSink::BeginBulk(
-    std::shared_ptr<const Table> table, TableChange change) {
+    std::shared_ptr<const Table> table, TableChange change, const WriteOptions&) {
   return DuckDbBulkWrite::Begin(state_, std::move(table), change);
 }
 
@@ -277,9 +277,40 @@ arrow::Status DuckDbSink::PruneLedger(int64_t before_us) {
   return state_->NoteFailure(PruneLedgerRows(writer->connection(), before_us));
 }
 
+// DuckDB refuses a checkpoint while another transaction has written: groups are held
+// back, what else is under way (a large upload) is waited for.
 arrow::Status DuckDbSink::Checkpoint() {
-  ARROW_RETURN_NOT_OK(state_->Healthy());
-  return state_->RunCheckpoint();
+  SinkState& state = *state_;
+  ARROW_RETURN_NOT_OK(state.Healthy());
+  const auto start = std::chrono::steady_clock::now();
+  const auto deadline = start + std::chrono::milliseconds(state.options.checkpoint_wait_ms);
+  auto pause = std::chrono::milliseconds(5);
+  for (;;) {
+    arrow::Status status;
+    {
+      MutexLock commits(state.commit_mutex);
+      status = state.RunCheckpoint();
+    }
+    if (status.ok() || CodeOf(status) != ErrorCode::kCommitConflict) return status;
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= deadline) {
+      return MakeError(ErrorCode::kOverloaded,
+                       "a checkpoint has to wait for a long write: " + status.message(), 5);
+    }
+    MutexLock lock(state.keeper_mutex);
+    if (state.stop) return status;
+    lock.WaitUntil(state.keeper_done, std::min(deadline, now + pause));
+    pause = std::min(pause * 2, std::chrono::milliseconds(200));
+  }
+}
+
+bool DuckDbSink::LockCommitsFor(std::chrono::milliseconds wait)
+    NO_THREAD_SAFETY_ANALYSIS {
+  return state_->commit_mutex.LockFor(wait);
+}
+
+void DuckDbSink::UnlockCommits() NO_THREAD_SAFETY_ANALYSIS {
+  state_->commit_mutex.Unlock();
 }
 
 }  // namespace arrowport::sink

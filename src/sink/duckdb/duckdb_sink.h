@@ -2,11 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <chrono>
 #include <memory>
 
 #include "base/clock.h"
 #include "engine/database.h"
-#include "sink/table_sink.h"
+#include "sink/ddl_table_sink.h"
 
 namespace arrowport::sink {
 
@@ -24,6 +25,8 @@ struct DuckDbSinkOptions {
   int64_t idle_checkpoint_ms = 5000;
   /// How long a change of a table waits for the bulk loads into it to end.
   int64_t ddl_wait_ms = 10000;
+  /// How long an ordered checkpoint waits for the transactions under way.
+  int64_t checkpoint_wait_ms = 30000;
   const Clock* clock = &SystemClock();
 };
 
@@ -39,7 +42,7 @@ struct DuckDbSinkCounters {
 /// call is refused (kStorageUnavailable, kNoSpace) while a background thread reopens it;
 /// what a failing COMMIT came to is read from the reopened storage. The database must
 /// not be reopened by anyone else.
-class DuckDbSink final : public TableSink {
+class DuckDbSink final : public DdlTableSink {
  public:
   /// Creates the ledger in a new storage and starts the background thread.
   static arrow::Result<std::unique_ptr<DuckDbSink>> Make(
@@ -58,12 +61,20 @@ class DuckDbSink final : public TableSink {
   arrow::Result<std::shared_ptr<arrow::DataType>> StoredType(
       const arrow::Field& field) const override;
   std::vector<WriteOutcome> CommitGroup(std::span<const WriteUnit> units) override;
-  arrow::Result<std::unique_ptr<BulkWrite>> BeginBulk(std::shared_ptr<const Table> table,
-                                                      TableChange change) override;
+  arrow::Result<std::unique_ptr<BulkWrite>> BeginBulk(
+      std::shared_ptr<const Table> table, TableChange change,
+      const WriteOptions& options = {}) override;
   /// Besides entries since `since_us`, the newest of each (producer, table).
   arrow::Result<std::vector<LedgerEntry>> LoadLedger(int64_t since_us) override;
   arrow::Status PruneLedger(int64_t before_us) override;
+  /// Waits for transactions under way, at most DuckDbSinkOptions::checkpoint_wait_ms.
+  /// Errors: kOverloaded when one is still there then.
   arrow::Status Checkpoint() override;
+
+  /// For writers beside this sink (SQL): between the two no group commits. False when
+  /// `wait` passed first. The thread that locked unlocks.
+  bool LockCommitsFor(std::chrono::milliseconds wait);
+  void UnlockCommits();
 
   /// The last committed version: every transaction that starts now sees it.
   int64_t version() const;

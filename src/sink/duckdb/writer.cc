@@ -1,10 +1,7 @@
 #include "sink/duckdb/writer.h"
 
-#include <duckdb.hpp>
-
 #include "base/error.h"
 #include "base/log.h"
-#include "engine/error.h"
 
 namespace arrowport::sink {
 namespace {
@@ -55,28 +52,30 @@ arrow::Result<std::unique_ptr<Writer>> Writer::Make(engine::Database& database) 
   return std::unique_ptr<Writer>(new Writer(database, std::move(connection)));
 }
 
-arrow::Status Writer::Begin() { return connection_->Run("BEGIN TRANSACTION"); }
+// What DuckDB checks at the start of every statement; we go below statements.
+arrow::Status Writer::CheckStorage() const {
+  if (!database_.invalidated()) return {};
+  return Error(ErrorCode::kStorageUnavailable, "the storage failed and is being reopened");
+}
+
+arrow::Status Writer::Begin() {
+  ARROW_RETURN_NOT_OK(CheckStorage());
+  return connection_->Begin();
+}
 
 void Writer::Rollback() {
-  const bool open = connection_->duckdb().HasActiveTransaction();
-  if (!open) return;
-  arrow::Status status = connection_->Run("ROLLBACK");
+  arrow::Status status = connection_->Rollback();
   if (!status.ok()) LogDebug("rollback failed", {{"error", status.message()}});
 }
 
 CommitResult Writer::Commit(arrow::Status* status) {
-  *status = {};
-  try {
-    auto result = connection_->duckdb().Query("COMMIT");
-    if (!result->HasError()) return CommitResult::kCommitted;
-    const duckdb::ErrorData& error = result->GetErrorObject();
-    if (engine::IsCommitSucceededCheckpointFailed(error)) {
-      *status = engine::TranslateError(error);
-      return CommitResult::kCommittedCheckpointFailed;
-    }
-    *status = engine::TranslateError(error);
-  } catch (const std::exception& exception) {
-    *status = engine::TranslateException(exception);
+  *status = CheckStorage();
+  if (!status->ok()) return CommitResult::kUnknown;
+  engine::Connection::CommitOutcome outcome = connection_->Commit();
+  *status = std::move(outcome.status);
+  if (outcome.committed) {
+    return status->ok() ? CommitResult::kCommitted
+                        : CommitResult::kCommittedCheckpointFailed;
   }
   return database_.invalidated() ? CommitResult::kUnknown : CommitResult::kRolledBack;
 }

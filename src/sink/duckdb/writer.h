@@ -45,6 +45,7 @@ class Writer {
  private:
   using PlanKey = std::tuple<schema::TableName, uint64_t, std::vector<std::string>,
                              engine::InsertPlan>;
+  arrow::Status CheckStorage() const;
   Writer(engine::Database& database, std::unique_ptr<engine::Connection> connection);
   arrow::Result<engine::ArrowInsert*> PlanFor(const Table& table,
                                               const arrow::Schema& schema, int64_t rows);

@@ -16,6 +16,7 @@
 
 #include "base/buffer_pool.h"
 #include "wire/http/body_reader.h"
+#include "wire/http/json_scanner.h"
 #include "wire/ipc/batch_decoder.h"
 #include "wire/ipc/stream_parser.h"
 #include "wire/net/call.h"
@@ -104,9 +105,15 @@ arrow::Result<std::unique_ptr<BatchSource>> MakeArrowFileSource(
 arrow::Result<std::unique_ptr<BatchSource>> MakeParquetSource(
     const DecodeOptions& options, ContentEncoding encoding);
 
+struct JsonUploadForm {
+  JsonShape shape = JsonShape::kStream;
+  /// Settings of the route: the body may repeat them, and not say otherwise (kBadConfig).
+  BatchSource::Overrides fixed;
+};
+
 /// The JSON form {"config": {...}, "batch": {"arrow_schema": .., "data": ..}}.
 arrow::Result<std::unique_ptr<BatchSource>> MakeJsonSource(
     const DecodeOptions& options, std::shared_ptr<BufferPool> pool,
-    ContentEncoding encoding);
+    ContentEncoding encoding, JsonUploadForm form);
 
 }  // namespace arrowport::wire::http

@@ -161,15 +161,25 @@ arrow::Status JsonUploadScanner::BeginKnownValue(char c) {
   }
   if (stack_.size() == 1) {
     if (top_key_ == "config") return BeginCapture(Capture::kConfig, c, &config_seen_);
+    if (shape_ == JsonShape::kDelta) {
+      if (top_key_ == "delta_options") {
+        return BeginCapture(Capture::kDeltaOptions, c, &delta_options_seen_);
+      }
+      ARROW_RETURN_NOT_OK(BeginBatchValue(top_key_, c));
+    }
     if (top_key_ != "batch") return {};
     if (std::exchange(batch_seen_, true)) return Bad("batch is given twice");
     return c == '{' ? arrow::Status::OK() : Bad("batch is not an object");
   }
   if (stack_.size() != 2 || top_key_ != "batch" || stack_ != "{{") return {};
-  if (batch_key_ == "arrow_schema") {
+  return BeginBatchValue(batch_key_, c);
+}
+
+arrow::Status JsonUploadScanner::BeginBatchValue(const std::string& key, char c) {
+  if (key == "arrow_schema") {
     return BeginCapture(Capture::kArrowSchema, c, &schema_seen_);
   }
-  if (batch_key_ != "data") return {};
+  if (key != "data") return {};
   if (std::exchange(data_seen_, true)) return Bad("batch.data is given twice");
   if (c != '"') return Bad("batch.data is not text");
   text_ = Text::kData;
@@ -177,11 +187,11 @@ arrow::Status JsonUploadScanner::BeginKnownValue(char c) {
 }
 
 arrow::Status JsonUploadScanner::BeginCapture(Capture capture, char c, bool* seen) {
-  const char wanted = capture == Capture::kConfig ? '{' : '"';
+  const char wanted = capture == Capture::kArrowSchema ? '"' : '{';
   if (std::exchange(*seen, true)) return Bad("a value is given twice");
   if (c != wanted && c != 'n') {
-    return Bad(capture == Capture::kConfig ? "config is not an object"
-                                           : "batch.arrow_schema is not text");
+    return Bad(capture == Capture::kArrowSchema ? "batch.arrow_schema is not text"
+                                                : top_key_ + " is not an object");
   }
   capture_ = capture;
   capture_depth_ = stack_.size();
@@ -224,6 +234,7 @@ arrow::Status JsonUploadScanner::EndCapture() {
   std::string json = std::exchange(captured_, {});
   if (json == "null") return {};
   if (capture == Capture::kConfig) return listener_->OnConfig(json);
+  if (capture == Capture::kDeltaOptions) return listener_->OnDeltaOptions(json);
   ARROW_ASSIGN_OR_RAISE(std::string text, Unescape(json.substr(1, json.size() - 2)));
   return listener_->OnArrowSchema(std::move(text));
 }

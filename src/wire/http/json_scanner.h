@@ -18,6 +18,8 @@ class JsonUploadListener {
   virtual ~JsonUploadListener() = default;
   /// The object `config` (valid JSON text).
   virtual arrow::Status OnConfig(std::string_view json) = 0;
+  /// The object `delta_options`, with JsonShape::kDelta (valid JSON text).
+  virtual arrow::Status OnDeltaOptions(std::string_view json) = 0;
   /// The text `batch.arrow_schema`.
   virtual arrow::Status OnArrowSchema(std::string text) = 0;
   /// A piece of the text `batch.data`, escapes undone.
@@ -25,11 +27,18 @@ class JsonUploadListener {
   virtual arrow::Status OnDataEnd() = 0;
 };
 
+enum class JsonShape {
+  kStream,  ///< `config` and `batch`
+  kDelta,   ///< also `delta_options`; what belongs in `batch` may stand beside them
+};
+
 /// Not thread-safe.
 class JsonUploadScanner {
  public:
   /// `listener` outlives this; its errors end the scan.
-  explicit JsonUploadScanner(JsonUploadListener* listener) : listener_(listener) {}
+  explicit JsonUploadScanner(JsonUploadListener* listener,
+                             JsonShape shape = JsonShape::kStream)
+      : listener_(listener), shape_(shape) {}
 
   /// Errors: kBadData (not JSON, a known key twice or of the wrong kind, nesting beyond
   /// 64), kTooLarge (a key or small value over its limit), kIncompleteStream (End).
@@ -41,12 +50,13 @@ class JsonUploadScanner {
   enum class Lex { kNone, kString, kEscape, kUnicode, kScalar };
   enum class Expect { kValue, kFirstValue, kKey, kFirstKey, kColon, kMore, kNothing };
   enum class Text { kKey, kData, kOther };
-  enum class Capture { kNone, kConfig, kArrowSchema };
+  enum class Capture { kNone, kConfig, kDeltaOptions, kArrowSchema };
 
   arrow::Status Bad(std::string_view what) const;
   arrow::Status TakeStructure(char c);
   arrow::Status BeginValue(char c);
   arrow::Status BeginKnownValue(char c);
+  arrow::Status BeginBatchValue(const std::string& key, char c);
   arrow::Status BeginCapture(Capture capture, char c, bool* seen);
   arrow::Status EndValue();
   arrow::Status EndCapture();
@@ -61,6 +71,7 @@ class JsonUploadScanner {
   arrow::Status Keep(std::string_view raw);
 
   JsonUploadListener* const listener_;
+  const JsonShape shape_;
   uint64_t offset_ = 0;  ///< of the byte being read
   Lex lex_ = Lex::kNone;
   Expect expect_ = Expect::kValue;
@@ -74,6 +85,7 @@ class JsonUploadScanner {
   std::string batch_key_;
   std::string small_;  ///< a scalar, or the digits of a \u escape
   bool config_seen_ = false;
+  bool delta_options_seen_ = false;
   bool batch_seen_ = false;
   bool schema_seen_ = false;
   bool data_seen_ = false;

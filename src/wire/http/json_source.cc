@@ -23,12 +23,13 @@ constexpr size_t kTextPieceBytes = 64 << 10;
 class JsonSource : public IpcSource, private JsonUploadListener {
  public:
   JsonSource(const DecodeOptions& options, std::shared_ptr<BufferPool> pool,
-             std::unique_ptr<BodyReader> body)
+             std::unique_ptr<BodyReader> body, JsonUploadForm form)
       : IpcSource(options),
+        form_(std::move(form)),
         held_bytes_max_(options.request_memory_max),
         body_(std::move(body)),
         parser_(std::move(pool), options.parser, ipc::EndMarker::kOptional),
-        scanner_(this),
+        scanner_(this, form_.shape),
         decoded_(Base64Decoder::RoomFor(kTextPieceBytes)) {}
 
   void Feed(net::Message message) override { body_->Feed(std::move(message.body)); }
@@ -72,14 +73,32 @@ class JsonSource : public IpcSource, private JsonUploadListener {
 
  private:
   arrow::Status OnConfig(std::string_view json) override {
-    ARROW_ASSIGN_OR_RAISE(overrides_, ParseSettingOverrides(json));
-    if (went_ahead_ && !overrides_.empty()) {
+    config_seen_ = true;
+    return TakeSettings(json);
+  }
+
+  arrow::Status OnDeltaOptions(std::string_view json) override {
+    delta_options_seen_ = true;
+    return TakeSettings(std::string(R"({"delta_options":)").append(json).append("}"));
+  }
+
+  arrow::Status TakeSettings(std::string_view json) {
+    ARROW_ASSIGN_OR_RAISE(Overrides given, ParseSettingOverrides(json));
+    if (went_ahead_ && !given.empty()) {
       return Error(ErrorCode::kTooLarge,
-                   "config must stand before a batch larger than "
+                   "settings must stand before a batch larger than "
                    "limits.request_memory_max, bytes: ",
                    held_bytes_max_);
     }
-    settled_ = true;
+    for (auto& [name, value] : given) {
+      const auto fixed = form_.fixed.find(name);
+      if (fixed != form_.fixed.end() && fixed->second != value) {
+        return Error(ErrorCode::kBadConfig, "this route has its own value of ", name,
+                     " (", fixed->second, "), not: ", value.substr(0, 100));
+      }
+      overrides_[name] = std::move(value);
+    }
+    settled_ |= config_seen_ && (delta_options_seen_ || form_.shape == JsonShape::kStream);
     return {};
   }
 
@@ -131,6 +150,7 @@ class JsonSource : public IpcSource, private JsonUploadListener {
     }
   }
 
+  const JsonUploadForm form_;
   const int64_t held_bytes_max_;
   const std::unique_ptr<BodyReader> body_;
   ipc::StreamParser parser_;
@@ -141,6 +161,8 @@ class JsonSource : public IpcSource, private JsonUploadListener {
   std::shared_ptr<arrow::Schema> declared_;  ///< until it was compared
   Overrides overrides_;
   int64_t held_bytes_ = 0;
+  bool config_seen_ = false;
+  bool delta_options_seen_ = false;
   bool settled_ = false;     ///< no settings can follow
   bool went_ahead_ = false;  ///< settled because the batch could not be held
   bool ended_ = false;
@@ -150,10 +172,11 @@ class JsonSource : public IpcSource, private JsonUploadListener {
 
 arrow::Result<std::unique_ptr<BatchSource>> MakeJsonSource(
     const DecodeOptions& options, std::shared_ptr<BufferPool> pool,
-    ContentEncoding encoding) {
+    ContentEncoding encoding, JsonUploadForm form) {
   ARROW_ASSIGN_OR_RAISE(auto body,
                         BodyReader::Make(encoding, options.decompress_ratio_max));
-  return std::make_unique<JsonSource>(options, std::move(pool), std::move(body));
+  return std::make_unique<JsonSource>(options, std::move(pool), std::move(body),
+                                      std::move(form));
 }
 
 }  // namespace arrowport::wire::http

@@ -1,0 +1,32 @@
+#include "sink/delta/delta_bulk_write.h"
+
+#include <utility>
+
+#include "base/fault_point.h"
+
+namespace arrowport::sink {
+
+arrow::Status DeltaBulkWrite::Append(
+    std::vector<std::shared_ptr<arrow::RecordBatch>> batches) {
+  ARROW_RETURN_NOT_OK(FaultPoint("sink.insert.before"));
+  for (auto& batch : batches) {
+    const std::shared_ptr<arrow::RecordBatch> given = std::move(batch);
+    ARROW_RETURN_NOT_OK(write_->Append(given));
+  }
+  return FaultPoint("sink.insert.after");
+}
+
+WriteOutcome DeltaBulkWrite::Commit(std::optional<LedgerEntry> ledger) {
+  if (arrow::Status before = FaultPoint("sink.commit.before"); !before.ok()) {
+    write_.reset();
+    return {before, {}};
+  }
+  const delta::WriteOutcome committed = write_->Commit(ProducerOf(ledger), KeyOf(ledger));
+  write_.reset();
+  WriteOutcome outcome = OutcomeOf(committed, PlanOf(*plan_), *table_);
+  if (NeedsReopening(committed.status)) registry_->Forget(*table_);
+  if (outcome.status.ok()) upkeep_->Look(table_);
+  return outcome;
+}
+
+}  // namespace arrowport::sink
