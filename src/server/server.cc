@@ -132,6 +132,11 @@ arrow::Result<std::unique_ptr<LocalServices>> LocalServices::Open(
 
 ingest::Service& LocalServices::ingest() { return *parts_->services.ingest; }
 query::Service& LocalServices::query() { return *parts_->services.query; }
+arrow::Result<std::string> LocalServices::RunOnTable(const std::string& operation,
+                                                     const std::string& table,
+                                                     const std::string& fields) {
+  return parts_->services.maintain->RunHere({operation, table, fields});
+}
 
 arrow::Status LocalServices::Close() {
   return StopServices(parts_->settings, &parts_->services);

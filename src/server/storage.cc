@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "lake/catalog.h"
 
 namespace arrowport::server {
 namespace {
@@ -56,6 +57,10 @@ arrow::Result<Storage> OpenStorage(const config::Settings& settings) {
   delta.enable_change_feed = settings.delta_config.enable_cdc;
   delta.idempotency_window_hours = settings.idempotency_window_hours;
   storage.delta = sink::DeltaSink::Make(std::move(delta));
+  lake::FolderSourceOptions folder;
+  folder.root = settings.delta_config.table_path;
+  storage.delta_folder = std::make_shared<lake::FolderSource>(std::move(folder));
+  ARROW_RETURN_NOT_OK(lake::Attach(*storage.database, storage.delta_folder));
   return storage;
 }
 

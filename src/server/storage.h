@@ -8,6 +8,7 @@
 
 #include "config/settings.h"
 #include "engine/database.h"
+#include "lake/folder_source.h"
 #include "sink/delta/delta_sink.h"
 #include "sink/duckdb/duckdb_sink.h"
 
@@ -17,6 +18,7 @@ struct Storage {
   std::shared_ptr<engine::Database> database;
   std::shared_ptr<sink::DuckDbSink> sink;
   std::shared_ptr<sink::DeltaSink> delta;
+  std::shared_ptr<lake::FolderSource> delta_folder;  ///< catalog `delta` reads it
 };
 
 /// Errors: kStorageUnavailable, kStorageCorrupt, kNoSpace, kBadConfig (an extension).

@@ -50,8 +50,9 @@ std::unique_ptr<DeltaSink> DeltaSink::Make(DeltaSinkOptions options) {
 
 DeltaSink::DeltaSink(DeltaSinkOptions options)
     : options_(std::move(options)),
-      registry_(std::make_unique<TableRegistry>(RegistryOptionsOf(options_),
-                                                EnvironmentOf(options_))),
+      environment_(EnvironmentOf(options_)),
+      registry_(
+          std::make_unique<TableRegistry>(RegistryOptionsOf(options_), environment_)),
       upkeep_(std::make_shared<Upkeep>(options_.clock)) {}
 
 DeltaSink::~DeltaSink() = default;
@@ -235,6 +236,35 @@ arrow::Status DeltaSink::Checkpoint() {
     }
   });
   return first_failure;
+}
+
+arrow::Result<SharedTable> DeltaSink::Share(const schema::TableName& name) {
+  ARROW_ASSIGN_OR_RAISE(auto open, FindToRead(name));
+  auto refreshed = open ? open->table().Refresh()
+                        : arrow::Result<std::shared_ptr<const delta::Snapshot>>(nullptr);
+  if (NeedsReopening(refreshed.status())) registry_->Forget(*open);
+  ARROW_RETURN_NOT_OK(refreshed);
+  if (*refreshed == nullptr) {
+    return Error(ErrorCode::kTableNotFound, "no such Delta table: ", name.ToString());
+  }
+  SharedTable shared;
+  ARROW_ASSIGN_OR_RAISE(shared.store, OpenTableFolder(options_.root, name,
+                                                      options_.durability,
+                                                      IfMissing::kRefuse));
+  // Of the open table, so that it counts as used.
+  delta::DeltaTable* table = &open->table();
+  shared.table = std::shared_ptr<delta::DeltaTable>(std::move(open), table);
+  return shared;
+}
+
+void DeltaSink::VisitTables(
+    const std::function<void(const schema::TableName& name,
+                             const std::shared_ptr<const delta::Snapshot>& snapshot)>&
+        visit) const {
+  registry_->VisitOpen([&](OpenTable& table) {
+    const auto snapshot = table.table().snapshot();
+    if (snapshot != nullptr) visit(table.name(), snapshot);
+  });
 }
 
 DeltaSinkCounters DeltaSink::counters() const {

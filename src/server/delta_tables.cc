@@ -1,0 +1,47 @@
+#include "server/delta_tables.h"
+
+#include <utility>
+
+#include "server/engine_sorter.h"
+
+namespace arrowport::server {
+namespace {
+
+class SinkTables final : public maintain::TableSource {
+ public:
+  explicit SinkTables(const Storage& storage)
+      : sink_(storage.delta), folder_(storage.delta_folder) {}
+
+  arrow::Result<std::vector<schema::TableName>> Tables() override {
+    return folder_->Tables();
+  }
+  arrow::Result<maintain::TableHandle> Open(const schema::TableName& name) override {
+    ARROW_ASSIGN_OR_RAISE(auto shared, sink_->Share(name));
+    return maintain::TableHandle{std::move(shared.table), std::move(shared.store)};
+  }
+
+ private:
+  const std::shared_ptr<sink::DeltaSink> sink_;
+  const std::shared_ptr<lake::FolderSource> folder_;
+};
+
+}  // namespace
+
+std::shared_ptr<maintain::TableSource> MakeTableSource(const Storage& storage) {
+  return std::make_shared<SinkTables>(storage);
+}
+
+std::shared_ptr<maintain::Maintenance> MakeMaintenance(
+    const config::Settings& settings, const Storage& storage,
+    std::shared_ptr<observe::Registry> metrics) {
+  maintain::MaintenanceOptions options;
+  options.tables = MakeTableSource(storage);
+  options.tools.encoders = storage.delta->encoders();
+  options.tools.sorter = MakeEngineSorter(storage.database);
+  options.tools.retention_ms =
+      settings.delta_config.version_retention_hours * int64_t{3600} * 1000;
+  options.metrics = std::move(metrics);
+  return maintain::Maintenance::Make(std::move(options));
+}
+
+}  // namespace arrowport::server

@@ -1,0 +1,21 @@
+// The Delta tables of the server as maintenance and its schedule see them.
+#pragma once
+
+#include <memory>
+
+#include "config/settings.h"
+#include "maintain/maintenance.h"
+#include "observe/metrics.h"
+#include "server/storage.h"
+
+namespace arrowport::server {
+
+/// Tables by the handles their writers use, listed from the folder.
+std::shared_ptr<maintain::TableSource> MakeTableSource(const Storage& storage);
+
+/// The operations on tables, over the storage that writers and queries use.
+std::shared_ptr<maintain::Maintenance> MakeMaintenance(
+    const config::Settings& settings, const Storage& storage,
+    std::shared_ptr<observe::Registry> metrics);
+
+}  // namespace arrowport::server
