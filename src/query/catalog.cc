@@ -14,19 +14,33 @@
 namespace arrowport::query {
 namespace {
 
+/// Where the server shows Delta tables; no schema of the storage has this name.
+constexpr std::string_view kDeltaCatalog = "delta";
+
 std::string Filter(const std::string& catalog, const std::optional<TableRef>& only,
                    const char* table_column) {
   std::string where = " WHERE NOT internal AND schema_name <> '_arrowport' AND "
                       "database_name IN (" +
                       schema::QuoteLiteral(catalog) + ", '" +
-                      std::string(Datasets::kCatalog) + "')";
+                      std::string(Datasets::kCatalog) + "', '" +
+                      std::string(kDeltaCatalog) + "')";
   if (!only) return where;
   where += std::string(" AND lower(") + table_column + ") = lower(" +
            schema::QuoteLiteral(only->table) + ")";
-  if (!only->schema.empty()) {
-    where += " AND lower(schema_name) = lower(" + schema::QuoteLiteral(only->schema) + ")";
+  if (!only->catalog.empty()) {
+    where += " AND lower(database_name) = lower(" + schema::QuoteLiteral(only->catalog) + ")";
+  }
+  if (only->schema.empty()) {
+    where += " AND schema_name = 'main' AND database_name <> " +
+             schema::QuoteLiteral(kDeltaCatalog);
+  } else if (only->catalog.empty() && only->schema == kDeltaCatalog) {
+    where += " AND schema_name = 'main' AND database_name = " +
+             schema::QuoteLiteral(kDeltaCatalog);
   } else {
-    where += " AND schema_name = 'main'";
+    where += " AND lower(schema_name) = lower(" + schema::QuoteLiteral(only->schema) + ")";
+    if (only->catalog.empty()) {
+      where += " AND database_name <> " + schema::QuoteLiteral(kDeltaCatalog);
+    }
   }
   return where;
 }

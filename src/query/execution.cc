@@ -43,6 +43,10 @@ arrow::Result<std::string> SqlOf(const Request& request) {
     ARROW_RETURN_NOT_OK(CheckIdentifier("schema", table.schema));
     name = schema::QuoteIdentifier(table.schema) + "." + name;
   }
+  if (!table.catalog.empty()) {
+    ARROW_RETURN_NOT_OK(CheckIdentifier("catalog", table.catalog));
+    name = schema::QuoteIdentifier(table.catalog) + "." + name;
+  }
   return "SELECT * FROM " + name;
 }
 
@@ -51,6 +55,8 @@ arrow::Status WaitForVersion(const ServiceOptions& options, const std::string& t
   constexpr std::string_view kPrefix = "duckdb:";
   int64_t version = -1;
   const std::string_view text(token);
+  // Every statement reads the newest versions of Delta tables.
+  if (text.starts_with("delta:")) return {};
   if (text.substr(0, kPrefix.size()) == kPrefix) {
     const std::string_view digits = text.substr(kPrefix.size());
     const auto [end, error] =
@@ -59,7 +65,7 @@ arrow::Status WaitForVersion(const ServiceOptions& options, const std::string& t
   }
   if (version < 0) {
     return Error(ErrorCode::kInvalidArgument,
-                 "not a version token of this server (duckdb:<number>), given ",
+                 "not a version token of this server (duckdb:<number> or delta:<table>:<number>), given ",
                  token.size(), " bytes");
   }
   return options.wait_for_version ? options.wait_for_version(version) : arrow::Status();

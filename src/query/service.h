@@ -18,10 +18,12 @@
 
 namespace arrowport::query {
 
-/// `schema` empty: resolved by the search path.
+/// `schema` empty: resolved by the search path. A `schema` that is the name of a catalog
+/// stands for that catalog's default schema, as in SQL.
 struct TableRef {
   std::string schema;
   std::string table;
+  std::string catalog = {};  ///< with `schema` only
 };
 
 struct Request {
@@ -100,7 +102,7 @@ class Service {
   /// Refuses new statements with kDraining; those that run go on.
   virtual void Drain() {}
 
-  /// Tables and views of the default catalog and of the data sets, ledger and internals
+  /// Tables and views of the default catalog, of the data sets and of catalog `delta`, ledger and internals
   /// hidden; blocks on the catalog.
   /// `arrow_schema` is without fields where a view cannot be bound now.
   virtual arrow::Result<std::vector<TableInfo>> ListTables() = 0;

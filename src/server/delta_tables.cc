@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/error.h"
 #include "server/engine_sorter.h"
 
 namespace arrowport::server {
@@ -13,6 +14,10 @@ class SinkTables final : public maintain::TableSource {
       : sink_(storage.delta), folder_(storage.delta_folder) {}
 
   arrow::Result<std::vector<schema::TableName>> Tables() override {
+    if (!folder_) {
+      return Error(ErrorCode::kNotBuilt,
+                   "delta_config.table_path: only local folders are built yet");
+    }
     return folder_->Tables();
   }
   arrow::Result<maintain::TableHandle> Open(const schema::TableName& name) override {

@@ -57,10 +57,13 @@ arrow::Result<Storage> OpenStorage(const config::Settings& settings) {
   delta.enable_change_feed = settings.delta_config.enable_cdc;
   delta.idempotency_window_hours = settings.idempotency_window_hours;
   storage.delta = sink::DeltaSink::Make(std::move(delta));
-  lake::FolderSourceOptions folder;
-  folder.root = settings.delta_config.table_path;
-  storage.delta_folder = std::make_shared<lake::FolderSource>(std::move(folder));
-  ARROW_RETURN_NOT_OK(lake::Attach(*storage.database, storage.delta_folder));
+  // Object stores are refused where a table there is named, not at start.
+  if (settings.delta_config.table_path.find("://") == std::string::npos) {
+    lake::FolderSourceOptions folder;
+    folder.root = settings.delta_config.table_path;
+    storage.delta_folder = std::make_shared<lake::FolderSource>(std::move(folder));
+    ARROW_RETURN_NOT_OK(lake::Attach(*storage.database, storage.delta_folder));
+  }
   return storage;
 }
 

@@ -18,7 +18,7 @@ struct Storage {
   std::shared_ptr<engine::Database> database;
   std::shared_ptr<sink::DuckDbSink> sink;
   std::shared_ptr<sink::DeltaSink> delta;
-  std::shared_ptr<lake::FolderSource> delta_folder;  ///< catalog `delta` reads it
+  std::shared_ptr<lake::FolderSource> delta_folder;  ///< of catalog `delta`; null: not built
 };
 
 /// Errors: kStorageUnavailable, kStorageCorrupt, kNoSpace, kBadConfig (an extension).

@@ -526,13 +526,13 @@ class Ledger:
         with self._lock:
             return dict(self.sent), set(self.acknowledged)
 
-    def verify(self, database_file, table, acknowledged=None, schema="main"):
-        """Reads a copy of the closed file with the Python `duckdb`; AssertionError on any loss,
-        double or tear. Returns the number of keys found."""
+    def verify(self, storage, table, acknowledged=None, schema="main"):
+        """Reads a copy of the closed file with the Python `duckdb`, or a folder of Delta tables with
+        deltalake; AssertionError on any loss, double or tear. Returns the number of keys found."""
         sent, acked = self.snapshot()
         if acknowledged is not None:
             acked = acknowledged
-        with offline_copy(database_file) as connection:
+        with judged(storage, table) as connection:
             found = connection.execute(
                 f'SELECT key, count(*), count(DISTINCT "row"), min("row"), max("row"), '
                 f'sum(payload::HUGEINT)::VARCHAR FROM "{schema}"."{table}" GROUP BY key').fetchall()
@@ -566,6 +566,27 @@ def offline_copy(database_file):
             yield connection
         finally:
             connection.close()
+
+
+def delta_table(root, name):
+    """A table below the folder of Delta tables, opened by deltalake."""
+    import deltalake
+    return deltalake.DeltaTable(str(Path(root, *name.split("."))))
+
+
+@contextlib.contextmanager
+def judged(storage, table):
+    """A connection that shows `table` of a database file, or of a folder of Delta tables."""
+    if not Path(storage).is_dir():
+        with offline_copy(storage) as connection:
+            yield connection
+        return
+    with duckdb.connect() as connection:
+        connection.register(table, delta_table(storage, table).to_pyarrow_table())
+        connection.execute(f'CREATE TABLE memory.main."{table}_" AS FROM "{table}"')
+        connection.unregister(table)
+        connection.execute(f'ALTER TABLE memory.main."{table}_" RENAME TO "{table}"')
+        yield connection
 
 
 def user_table_exists(database_file, table):

@@ -20,15 +20,22 @@ import pytest
 from arrowport_testing import (Ledger, Server, command, ipc_stream, poll_until, put, read_ack)
 
 ROUNDS = int(os.environ.get("ARROWPORT_KILL_ROUNDS", "20"))
+DELTA_ROUNDS = int(os.environ.get("ARROWPORT_KILL_ROUNDS", "10"))
 SEED = int(os.environ.get("ARROWPORT_KILL_SEED", str(random.randrange(1 << 32))))
 POINTS = ["ingest.decoded", "ingest.queued", "ingest.reply.before", "sink.insert.before", "sink.insert.after",
           "sink.commit.before", "sink.commit.after", "sink.checkpoint.before", "sink.checkpoint.after"]
+DELTA_POINTS = ["ingest.decoded", "ingest.queued", "ingest.reply.before", "sink.commit.before",
+                "sink.commit.after", "delta.commit.after_files", "delta.commit.before_log",
+                "delta.commit.after_log", "delta.checkpoint.before_file", "delta.checkpoint.before_hint",
+                "store.before_link", "store.after_link"]
 TABLE = "ledger_rows"
 RESTART_SECONDS_MAX = 2.0
 
 
 class Writer(threading.Thread):
     """Sends keyed requests one after the other; one that got no answer is sent again until it has."""
+
+    settings = {}  # of the stream, with every request
 
     def __init__(self, server, ledger, name, seed):
         super().__init__(name=name)
@@ -84,7 +91,8 @@ class HttpWriter(Writer):
         if self.connection is None:
             self.connection = self.server.connect(timeout=20)
         try:
-            reply = self.server.ingest(TABLE, ipc_stream(batch), key=key, connection=self.connection)
+            reply = self.server.ingest(TABLE, ipc_stream(batch), key=key, connection=self.connection,
+                                       parameters=self.settings)
         except BaseException:
             self.connection.close()
             self.connection = None
@@ -100,7 +108,7 @@ class FlightWriter(Writer):
         if self.client is None:
             self.client = self.server.flight()
         try:
-            return put(self.client, command(TABLE, idempotency_key=key), [batch])[-1]
+            return put(self.client, command(TABLE, idempotency_key=key, **self.settings), [batch])[-1]
         except BaseException:
             self.client.close()
             self.client = None
@@ -142,7 +150,8 @@ class FlightBatchWriter(Writer):
         first = self.acknowledged
         with self.server.flight() as client:
             writer, reader = client.do_put(
-                command(TABLE, producer=self.name, sequence=first, commit="batch"), Ledger.SCHEMA)
+                command(TABLE, producer=self.name, sequence=first, commit="batch", **self.settings),
+                Ledger.SCHEMA)
             try:
                 opened = read_ack(reader)
                 last = opened["producer_last_sequence"]
@@ -182,12 +191,18 @@ def kill_once(server, writers, chance, round_number):
     server.kill9()
 
 
-def test_kill_loop(tmp_path):
-    print(f"seed {SEED}, {ROUNDS} rounds")
+@pytest.mark.parametrize("backend", ["duckdb", "delta"])
+def test_kill_loop(tmp_path, monkeypatch, backend):
+    rounds = ROUNDS if backend == "duckdb" else DELTA_ROUNDS
+    points = POINTS if backend == "duckdb" else DELTA_POINTS
+    print(f"seed {SEED}, {rounds} rounds")
+    monkeypatch.setattr(Writer, "settings", {"storage_backend": backend})
+    storage = tmp_path / ("landing.duckdb" if backend == "duckdb" else "lake")
     chance = random.Random(SEED)
     ledger = Ledger()
     # A small threshold, so that checkpoints fall into the traffic too.
-    settings = ["--set", "duckdb.checkpoint_wal_bytes=1MiB"]
+    settings = ["--set", "duckdb.checkpoint_wal_bytes=1MiB", "--delta-path", tmp_path / "lake",
+                "--set", "delta_options.commit_interval_ms=0"]
     with Server(tmp_path, *settings) as server:
         writers = [HttpWriter(server, ledger, f"http-{i}", SEED + i) for i in range(3)]
         writers += [FlightWriter(server, ledger, f"flight-{i}", SEED + 10 + i) for i in range(3)]
@@ -196,12 +211,12 @@ def test_kill_loop(tmp_path):
             writer.start()
         slowest = 0.0
         try:
-            for number in range(ROUNDS):
+            for number in range(rounds):
                 kill_once(server, writers, chance, number)
                 _, acknowledged = ledger.snapshot()
-                if ROUNDS <= 20 or number % 10 == 9:
-                    ledger.verify(server.db, TABLE, acknowledged)
-                server.faults = (f"{chance.choice(POINTS)}=kill@{chance.randint(1, 120)}"
+                if rounds <= 20 or number % 10 == 9:
+                    ledger.verify(storage, TABLE, acknowledged)
+                server.faults = (f"{chance.choice(points)}=kill@{chance.randint(1, 120)}"
                                  if number % 2 == 0 else None)
                 try:
                     server.start()
@@ -225,11 +240,11 @@ def test_kill_loop(tmp_path):
         if server.faults:
             server.restart()
         assert server.stop() == 0
-    keys = ledger.verify(tmp_path / "landing.duckdb", TABLE)
+    keys = ledger.verify(storage, TABLE)
     replays = sum(writer.replays for writer in writers)
     print(f"{keys} keys, {replays} replays, slowest restart {slowest:.2f} s")
     assert slowest < RESTART_SECONDS_MAX
-    if ROUNDS >= 20:
+    if rounds >= 20:
         assert replays > 0, "no retry met its own earlier commit: the loop is too gentle to prove anything"
 
 

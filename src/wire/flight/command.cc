@@ -32,11 +32,13 @@ arrow::Result<Message> Unpack(const FlightSqlCommand& command) {
   return message;
 }
 
-arrow::Result<query::Request> TableRequest(std::string schema, std::string table) {
+arrow::Result<query::Request> TableRequest(std::string schema, std::string table,
+                                           std::string catalog = {}) {
   ARROW_RETURN_NOT_OK(schema::CheckColumnName(table));
   if (!schema.empty()) ARROW_RETURN_NOT_OK(schema::CheckColumnName(schema));
   query::Request request;
-  request.source = query::TableRef{std::move(schema), std::move(table)};
+  if (!catalog.empty()) ARROW_RETURN_NOT_OK(schema::CheckColumnName(catalog));
+  request.source = query::TableRef{std::move(schema), std::move(table), std::move(catalog)};
   return request;
 }
 
@@ -61,12 +63,13 @@ arrow::Result<query::Request> FromJson(const nlohmann::json& object) {
   ARROW_ASSIGN_OR_RAISE(auto sql, TextOf(object, "query"));
   ARROW_ASSIGN_OR_RAISE(auto table, TextOf(object, "table"));
   ARROW_ASSIGN_OR_RAISE(auto schema, TextOf(object, "schema"));
+  ARROW_ASSIGN_OR_RAISE(auto catalog, TextOf(object, "catalog"));
   ARROW_ASSIGN_OR_RAISE(auto read_after, TextOf(object, "read_after"));
   arrow::Result<query::Request> request;
   if (!sql.empty() && table.empty()) {
     request = SqlRequest(std::move(sql));
   } else if (sql.empty() && !table.empty()) {
-    request = TableRequest(std::move(schema), std::move(table));
+    request = TableRequest(std::move(schema), std::move(table), std::move(catalog));
   } else {
     return Error(ErrorCode::kInvalidArgument,
                  "a read takes {\"query\": SQL} or {\"table\": NAME}");
@@ -78,9 +81,11 @@ arrow::Result<query::Request> FromJson(const nlohmann::json& object) {
 arrow::Result<query::Request> FromPath(const std::vector<std::string>& parts) {
   if (parts.size() == 1) return TableRequest("", parts[0]);
   if (parts.size() == 2) return TableRequest(parts[0], parts[1]);
+  if (parts.size() == 3) return TableRequest(parts[1], parts[2], parts[0]);
   return Error(
       ErrorCode::kInvalidArgument,
-      "a path to read is [table] or [schema, table]; parts given: ", parts.size());
+      "a path to read is [table], [schema, table] or [catalog, schema, table]; "
+      "parts given: ", parts.size());
 }
 
 arrow::Status RefuseTransaction(bool given) {
@@ -217,6 +222,7 @@ std::string TicketOf(const query::Request& request) {
     ticket["query"] = *sql;
   } else {
     const auto& table = std::get<query::TableRef>(request.source);
+    if (!table.catalog.empty()) ticket["catalog"] = table.catalog;
     if (!table.schema.empty()) ticket["schema"] = table.schema;
     ticket["table"] = table.table;
   }

@@ -66,11 +66,16 @@ arrow::Result<proto::FlightInfo> InfoFor(query::Service& query,
   return MakeInfo(std::move(readable), std::move(descriptor));
 }
 
+constexpr std::string_view kDeltaCatalog = "delta";
+
 arrow::Result<proto::FlightInfo> InfoOf(const query::TableInfo& table) {
   query::Request request;
-  request.source = query::TableRef{table.schema, table.table};
+  // Names of the storage itself go without its catalog.
+  const std::string catalog = table.catalog == kDeltaCatalog ? table.catalog : "";
+  request.source = query::TableRef{table.schema, table.table, catalog};
   proto::FlightDescriptor descriptor;
   descriptor.set_type(proto::FlightDescriptor::PATH);
+  if (!catalog.empty()) descriptor.add_path(catalog);
   if (table.schema != schema::TableName().schema) descriptor.add_path(table.schema);
   descriptor.add_path(table.table);
   ARROW_ASSIGN_OR_RAISE(auto info, MakeInfo({table.arrow_schema, TicketOf(request)},
