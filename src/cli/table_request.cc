@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "cli/app.h"
 #include "client/http.h"
 #include "config/load.h"
 

@@ -65,6 +65,10 @@ class Maintenance::State {
     return TextOf(*reply);
   }
 
+  void Cancel() {
+    if (options_.migrator) options_.migrator->Cancel();
+  }
+
  private:
   static arrow::Result<std::string> TableOf(const OperationInfo& operation,
                                             const Request& request,
@@ -272,6 +276,9 @@ arrow::Result<std::string> Maintenance::RunHere(const Request& request) {
   return state_->Run(request);
 }
 
-void Maintenance::Stop() { pool_->Stop(); }
+void Maintenance::Stop() {
+  state_->Cancel();
+  pool_->Stop();
+}
 
 }  // namespace arrowport::maintain

@@ -9,7 +9,6 @@
 #include "maintain/service.h"
 #include "maintain/table_operations.h"
 #include "maintain/table_source.h"
-#include "observe/metrics.h"
 
 namespace arrowport::maintain {
 
@@ -17,16 +16,17 @@ namespace arrowport::maintain {
 class Migrator {
  public:
   virtual ~Migrator() = default;
-  /// Blocks until it is done. Errors: those of ../maintain/migration.h.
+  /// Blocks until it is done. Errors: those of Migration (migration.h).
   virtual arrow::Result<Json> Migrate(const std::string& table,
                                       const RequestFields& fields) = 0;
+  /// What runs ends soon, with kDraining; it can be taken up again.
+  virtual void Cancel() = 0;
 };
 
 struct MaintenanceOptions {
   std::shared_ptr<TableSource> tables;
   OperationTools tools;
-  std::shared_ptr<Migrator> migrator;          ///< null: `migrate` is kNotBuilt
-  std::shared_ptr<observe::Registry> metrics;  ///< may be null
+  std::shared_ptr<Migrator> migrator;  ///< null: `migrate` is kNotBuilt
   int threads = 2;
   size_t waiting_max = 64;  ///< requests beyond those that run
 };

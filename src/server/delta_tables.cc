@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "maintain/migration.h"
 #include "server/engine_sorter.h"
 
 namespace arrowport::server {
@@ -37,15 +38,18 @@ std::shared_ptr<maintain::TableSource> MakeTableSource(const Storage& storage) {
 }
 
 std::shared_ptr<maintain::Maintenance> MakeMaintenance(
-    const config::Settings& settings, const Storage& storage,
-    std::shared_ptr<observe::Registry> metrics) {
+    const config::Settings& settings, const Services& services) {
   maintain::MaintenanceOptions options;
-  options.tables = MakeTableSource(storage);
-  options.tools.encoders = storage.delta->encoders();
-  options.tools.sorter = MakeEngineSorter(storage.database);
+  options.tables = MakeTableSource(services.storage);
+  options.tools.encoders = services.storage.delta->encoders();
+  options.tools.sorter = MakeEngineSorter(services.storage.database);
   options.tools.retention_ms =
       settings.delta_config.version_retention_hours * int64_t{3600} * 1000;
-  options.metrics = std::move(metrics);
+  maintain::MigrationOptions migration;
+  migration.ingest = services.ingest;
+  migration.query = services.query;
+  migration.delta_tables = options.tables;
+  options.migrator = std::make_shared<maintain::Migration>(std::move(migration));
   return maintain::Maintenance::Make(std::move(options));
 }
 

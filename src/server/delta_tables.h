@@ -5,7 +5,7 @@
 
 #include "config/settings.h"
 #include "maintain/maintenance.h"
-#include "observe/metrics.h"
+#include "server/services.h"
 #include "server/storage.h"
 
 namespace arrowport::server {
@@ -14,8 +14,7 @@ namespace arrowport::server {
 std::shared_ptr<maintain::TableSource> MakeTableSource(const Storage& storage);
 
 /// The operations on tables, over the storage that writers and queries use.
-std::shared_ptr<maintain::Maintenance> MakeMaintenance(
-    const config::Settings& settings, const Storage& storage,
-    std::shared_ptr<observe::Registry> metrics);
+std::shared_ptr<maintain::Maintenance> MakeMaintenance(const config::Settings& settings,
+                                                       const Services& services);
 
 }  // namespace arrowport::server

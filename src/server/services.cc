@@ -87,7 +87,7 @@ arrow::Status StartServices(const config::Settings& settings, Services* services
   ARROW_ASSIGN_OR_RAISE(services->ingest, ingest::LandingService::Make(std::move(landing)));
   ARROW_ASSIGN_OR_RAISE(services->query,
                         query::Service::Make(QueryOptions(settings, *services)));
-  services->maintain = MakeMaintenance(settings, services->storage, services->metrics);
+  services->maintain = MakeMaintenance(settings, *services);
   return {};
 }
 
