@@ -1,5 +1,7 @@
 #include "server/delta_tables.h"
 
+#include <set>
+#include <string>
 #include <utility>
 
 #include "base/error.h"
@@ -31,6 +33,23 @@ class SinkTables final : public maintain::TableSource {
   const std::shared_ptr<lake::FolderSource> folder_;
 };
 
+bool AsksForOptimize(const config::StreamSettings& settings, const char* key) {
+  const auto found = settings.find(key);
+  return found != settings.end() && found->second != "off";
+}
+
+/// Tables whose stream asks to have small files put together.
+std::set<std::string> OptimizedTables(const config::Settings& settings) {
+  std::set<std::string> tables;
+  for (const auto& [stream, texts] : settings.streams) {
+    if (!AsksForOptimize(texts, "delta_options.optimize")) continue;
+    const auto target = texts.find("target_table");
+    tables.insert(target == texts.end() || target->second.empty() ? stream
+                                                                  : target->second);
+  }
+  return tables;
+}
+
 }  // namespace
 
 std::shared_ptr<maintain::TableSource> MakeTableSource(const Storage& storage) {
@@ -51,6 +70,25 @@ std::shared_ptr<maintain::Maintenance> MakeMaintenance(
   migration.delta_tables = options.tables;
   options.migrator = std::make_shared<maintain::Migration>(std::move(migration));
   return maintain::Maintenance::Make(std::move(options));
+}
+
+std::unique_ptr<maintain::Schedule> MakeSchedule(const config::Settings& settings,
+                                                 const Services& services) {
+  const bool every_table = settings.delta_config.maintenance == "auto";
+  const bool optimizes_all =
+      every_table || AsksForOptimize(settings.delta_options, "optimize");
+  auto optimized = OptimizedTables(settings);
+  if (!services.storage.delta_folder || (!optimizes_all && optimized.empty())) return {};
+  maintain::ScheduleOptions options;
+  options.tables = MakeTableSource(services.storage);
+  options.run = [service = services.maintain](const maintain::Request& request) {
+    return service->RunHere(request);
+  };
+  options.optimizes = [optimizes_all, optimized](const schema::TableName& name) {
+    return optimizes_all || optimized.contains(name.ToString());
+  };
+  options.vacuums = [every_table](const schema::TableName&) { return every_table; };
+  return std::make_unique<maintain::Schedule>(std::move(options));
 }
 
 }  // namespace arrowport::server

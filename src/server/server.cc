@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "server/delta_tables.h"
 #include "server/protocols.h"
 #include "server/services.h"
 #include "wire/net/listener.h"
@@ -87,6 +88,10 @@ arrow::Result<std::unique_ptr<Server>> Server::Start(const config::Settings& set
   ARROW_RETURN_NOT_OK(StartServices(settings, &parts.services));
   ConnectProtocols(settings, parts.services, parts.state, router.get());
   parts.gauges = AddGauges(parts.services, *parts.listener);
+  for (auto& gauge : AddDeltaGauges(parts.services)) {
+    parts.gauges.push_back(std::move(gauge));
+  }
+  if (parts.services.schedule) parts.services.schedule->Start();
   if (settings.api.metrics_port && settings.api.enable_metrics) {
     ARROW_ASSIGN_OR_RAISE(parts.metrics_listener,
                           ListenForMetrics(settings, MakeMetricsRouter(parts.services)));

@@ -9,6 +9,7 @@
 #include "config/settings.h"
 #include "ingest/service.h"
 #include "maintain/maintenance.h"
+#include "maintain/schedule.h"
 #include "observe/metrics.h"
 #include "query/service.h"
 #include "server/storage.h"
@@ -23,6 +24,7 @@ struct Services {
   std::shared_ptr<ingest::LandingService> ingest;
   std::shared_ptr<query::Service> query;
   std::shared_ptr<maintain::Maintenance> maintain;
+  std::shared_ptr<maintain::Schedule> schedule;  ///< null: nobody asks for it
 };
 
 /// Errors: those of OpenStorage; kBadConfig; kNotBuilt for settings of a later release that would

@@ -9,6 +9,7 @@
 #include "config/settings.h"
 #include "engine/database.h"
 #include "lake/folder_source.h"
+#include "observe/metrics.h"
 #include "sink/delta/delta_sink.h"
 #include "sink/duckdb/duckdb_sink.h"
 
@@ -22,6 +23,7 @@ struct Storage {
 };
 
 /// Errors: kStorageUnavailable, kStorageCorrupt, kNoSpace, kBadConfig (an extension).
-arrow::Result<Storage> OpenStorage(const config::Settings& settings);
+arrow::Result<Storage> OpenStorage(const config::Settings& settings,
+                                   std::shared_ptr<observe::Registry> metrics);
 
 }  // namespace arrowport::server

@@ -166,6 +166,10 @@ void DeltaSink::CommitTable(std::span<const WriteUnit> units,
     any |= committed[i].status.ok();
   }
   if (reopen) registry_->Forget(**table);
+  if (options_.on_commit && !committed.empty()) {
+    options_.on_commit(first.table->name,
+                       any ? arrow::Status::OK() : committed.front().status);
+  }
   if (!any) return;
   // What fails here cannot undo the commit.
   status = FaultPoint("sink.commit.after");
@@ -187,8 +191,9 @@ arrow::Result<std::unique_ptr<BulkWrite>> DeltaSink::BeginBulk(
     refused.status = begun.status();
     return OutcomeOf(refused, PlanOf(*table), *open).status;
   }
-  return std::make_unique<DeltaBulkWrite>(registry_.get(), upkeep_, std::move(open),
-                                          std::move(table), *std::move(begun));
+  return std::make_unique<DeltaBulkWrite>(registry_.get(), upkeep_, options_.on_commit,
+                                          std::move(open), std::move(table),
+                                          *std::move(begun));
 }
 
 arrow::Result<std::vector<LedgerEntry>> DeltaSink::LoadLedger(int64_t) {

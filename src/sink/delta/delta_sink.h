@@ -27,6 +27,8 @@ struct DeltaSinkOptions {
   int encoders = 0;                 ///< files encoded at a time; 0: one per processor
   size_t tables_max = 1024;         ///< kept open
   const Clock* clock = &SystemClock();
+  /// Told of every commit tried, on the committing thread; may be null, must not block.
+  std::function<void(const schema::TableName& name, const arrow::Status& status)> on_commit;
 };
 
 /// A table as its writers use it, for work beside them.
