@@ -1,5 +1,8 @@
 #include "maintain/maintenance.h"
 
+#include <arrow/array/util.h>
+#include <arrow/record_batch.h>
+#include <arrow/scalar.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
