@@ -39,6 +39,8 @@ std::unique_ptr<CLI::App> MakeApp(Context& context) {
   AddGenerate(*app, context);
   AddStreams(*app, context);
   AddTables(*app, context);
+  AddDelta(*app, context);
+  AddMigrate(*app, context);
   AddConfig(*app, context);
   AddZerobus(*app, context);
   AddVersion(*app, context);

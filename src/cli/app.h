@@ -23,6 +23,8 @@ void AddQuery(CLI::App& app, Context& context);
 void AddGenerate(CLI::App& app, Context& context);
 void AddStreams(CLI::App& app, Context& context);
 void AddTables(CLI::App& app, Context& context);
+void AddDelta(CLI::App& app, Context& context);
+void AddMigrate(CLI::App& app, Context& context);
 void AddConfig(CLI::App& app, Context& context);
 void AddVersion(CLI::App& app, Context& context);
 void AddCompletion(CLI::App& app, Context& context);

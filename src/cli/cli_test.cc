@@ -95,8 +95,8 @@ TEST_F(CliTest, HelpNamesEveryCommandAndExitsWithZero) {
 }
 
 TEST_F(CliTest, CommandsNotBuiltSaySoAndExitWithTwo) {
-  EXPECT_EQ(Run({"delta", "history", "events", "--limit", "10"}), kUsage);
-  EXPECT_THAT(error_, HasSubstr("`delta` is not built yet"));
+  EXPECT_EQ(Run({"quarantine", "list"}), kUsage);
+  EXPECT_THAT(error_, HasSubstr("`quarantine` is not built yet"));
 }
 
 TEST_F(CliTest, VersionInBothForms) {

@@ -24,11 +24,24 @@ class LocalIngest {
   virtual arrow::Status Close() = 0;
 };
 
+/// Operations on tables in this process (`delta --local`, `migrate --local`).
+class LocalTables {
+ public:
+  virtual ~LocalTables() = default;
+  /// A JSON object in and out, as the HTTP route of the operation.
+  virtual arrow::Result<std::string> Run(const std::string& operation,
+                                         const std::string& table,
+                                         const std::string& fields) = 0;
+  virtual arrow::Status Close() = 0;
+};
+
 /// What only the whole program has; the commands are tested without it.
 struct ServerFunctions {
   std::function<arrow::Status(const config::Settings&)> run;
   std::function<arrow::Result<std::unique_ptr<LocalIngest>>(const config::Settings&)>
       open_local;
+  std::function<arrow::Result<std::unique_ptr<LocalTables>>(const config::Settings&)>
+      open_tables;
 };
 
 struct Context {

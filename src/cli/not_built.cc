@@ -6,8 +6,6 @@ namespace arrowport::cli {
 
 void AddNotBuilt(CLI::App& app, Context& context) {
   const std::pair<const char*, const char*> commands[] = {
-      {"delta", "list, info, history, vacuum, restore, optimize, checkpoint"},
-      {"migrate", "Move a table between DuckDB and Delta"},
       {"quarantine", "list, show, replay, drop"},
       {"backup", "Consistent online copy"},
       {"recover", "Repair a damaged log offline"},

@@ -36,10 +36,9 @@ arrow::Status ErrorOfReply(long status, const std::string& body) {
   return MakeError(code, std::move(message));
 }
 
-}  // namespace
-
-arrow::Result<std::string> HttpGet(const ServerAddress& address, const std::string& path,
-                                   const ClientOptions& options) {
+/// `posted` null: GET.
+arrow::Result<std::string> Send(const ServerAddress& address, const std::string& path,
+                                const std::string* posted, const ClientOptions& options) {
   std::unique_ptr<CURL, void (*)(CURL*)> curl(curl_easy_init(), curl_easy_cleanup);
   if (!curl) return Error(ErrorCode::kInternal, "cannot start an HTTP request");
   std::string body;
@@ -48,12 +47,20 @@ arrow::Result<std::string> HttpGet(const ServerAddress& address, const std::stri
   const std::string authorization = AuthorizationHeader(options);
   if (!authorization.empty())
     list = curl_slist_append(list, ("Authorization: " + authorization).c_str());
+  if (posted != nullptr)
+    list = curl_slist_append(list, "Content-Type: application/json");
   const std::unique_ptr<curl_slist, void (*)(curl_slist*)> headers(list,
                                                                    curl_slist_free_all);
   curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
   curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, headers.get());
   curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, Append);
   curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &body);
+  if (posted != nullptr) {
+    curl_easy_setopt(curl.get(), CURLOPT_POST, 1L);
+    curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, posted->data());
+    curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE_LARGE,
+                     static_cast<curl_off_t>(posted->size()));
+  }
   curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl.get(), CURLOPT_PROTOCOLS_STR, "http,https");
   if (!options.tls_ca_file.empty())
@@ -75,6 +82,19 @@ arrow::Result<std::string> HttpGet(const ServerAddress& address, const std::stri
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
   if (status / 100 != 2) return ErrorOfReply(status, body);
   return body;
+}
+
+}  // namespace
+
+arrow::Result<std::string> HttpGet(const ServerAddress& address, const std::string& path,
+                                   const ClientOptions& options) {
+  return Send(address, path, nullptr, options);
+}
+
+arrow::Result<std::string> HttpPost(const ServerAddress& address, const std::string& path,
+                                    const std::string& body,
+                                    const ClientOptions& options) {
+  return Send(address, path, &body, options);
 }
 
 std::string PathSegment(const std::string& text) {

@@ -15,6 +15,11 @@ namespace arrowport::client {
 arrow::Result<std::string> HttpGet(const ServerAddress& address, const std::string& path,
                                    const ClientOptions& options);
 
+/// POST of a JSON `body`; otherwise as HttpGet. Waits for the answer as long as
+/// options.call_timeout says, without one for ever.
+arrow::Result<std::string> HttpPost(const ServerAddress& address, const std::string& path,
+                                    const std::string& body, const ClientOptions& options);
+
 /// `text` as one path segment.
 std::string PathSegment(const std::string& text);
 

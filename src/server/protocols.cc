@@ -66,6 +66,7 @@ void ConnectProtocols(const config::Settings& settings, const Services& services
   wire::http::HttpOptions http;
   http.ingest = services.ingest;
   http.query = services.query;
+  http.maintain = services.maintain;
   if (settings.api.enable_metrics) http.metrics = services.metrics;
   http.server_version = kVersion;
   http.access = OpenToEveryone(settings) ? wire::http::Access::kEveryone
@@ -84,6 +85,7 @@ void ConnectProtocols(const config::Settings& settings, const Services& services
   wire::flight::FlightOptions flight;
   flight.ingest = services.ingest;
   flight.query = services.query;
+  flight.maintain = services.maintain;
   flight.authenticator = wire::flight::MakeOpenAuthenticator(
       OpenToEveryone(settings) ? wire::flight::OpenTo::kEveryPeer
                                : wire::flight::OpenTo::kLoopback);

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "server/delta_tables.h"
 #include "server/protocols.h"
 #include "server/services.h"
 #include "wire/net/listener.h"
@@ -87,6 +88,10 @@ arrow::Result<std::unique_ptr<Server>> Server::Start(const config::Settings& set
   ARROW_RETURN_NOT_OK(StartServices(settings, &parts.services));
   ConnectProtocols(settings, parts.services, parts.state, router.get());
   parts.gauges = AddGauges(parts.services, *parts.listener);
+  for (auto& gauge : AddDeltaGauges(parts.services)) {
+    parts.gauges.push_back(std::move(gauge));
+  }
+  if (parts.services.schedule) parts.services.schedule->Start();
   if (settings.api.metrics_port && settings.api.enable_metrics) {
     ARROW_ASSIGN_OR_RAISE(parts.metrics_listener,
                           ListenForMetrics(settings, MakeMetricsRouter(parts.services)));
@@ -132,6 +137,11 @@ arrow::Result<std::unique_ptr<LocalServices>> LocalServices::Open(
 
 ingest::Service& LocalServices::ingest() { return *parts_->services.ingest; }
 query::Service& LocalServices::query() { return *parts_->services.query; }
+arrow::Result<std::string> LocalServices::RunOnTable(const std::string& operation,
+                                                     const std::string& table,
+                                                     const std::string& fields) {
+  return parts_->services.maintain->RunHere({operation, table, fields});
+}
 
 arrow::Status LocalServices::Close() {
   return StopServices(parts_->settings, &parts_->services);

@@ -45,6 +45,10 @@ class LocalServices {
 
   ingest::Service& ingest();
   query::Service& query();
+  /// An operation on a table, as its HTTP route.
+  arrow::Result<std::string> RunOnTable(const std::string& operation,
+                                        const std::string& table,
+                                        const std::string& fields);
   /// Drains, checkpoints, closes.
   arrow::Status Close();
 

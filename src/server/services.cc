@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "query/service_options.h"
+#include "server/delta_tables.h"
 #include "server/landing_metrics.h"
 
 namespace arrowport::server {
@@ -81,16 +82,21 @@ query::ServiceOptions QueryOptions(const config::Settings& settings, const Servi
 
 arrow::Status StartServices(const config::Settings& settings, Services* services) {
   ARROW_RETURN_NOT_OK(RefuseUnbuilt(settings));
-  ARROW_ASSIGN_OR_RAISE(services->storage, OpenStorage(settings));
+  ARROW_ASSIGN_OR_RAISE(services->storage, OpenStorage(settings, services->metrics));
   ARROW_ASSIGN_OR_RAISE(ingest::ServiceOptions landing, LandingOptions(settings, *services));
   ARROW_ASSIGN_OR_RAISE(services->ingest, ingest::LandingService::Make(std::move(landing)));
   ARROW_ASSIGN_OR_RAISE(services->query,
                         query::Service::Make(QueryOptions(settings, *services)));
+  services->maintain = MakeMaintenance(settings, *services);
+  services->schedule = MakeSchedule(settings, *services);
   return {};
 }
 
 arrow::Status StopServices(const config::Settings& settings, Services* services) {
   if (!services->ingest) return {};
+  services->schedule.reset();
+  if (services->maintain) services->maintain->Stop();
+  services->maintain.reset();
   services->ingest->Stop(std::chrono::seconds(settings.shutdown.grace_seconds));
   services->query.reset();
   arrow::Status checkpointed = services->storage.sink->Checkpoint();

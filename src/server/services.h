@@ -8,6 +8,8 @@
 #include "base/byte_budget.h"
 #include "config/settings.h"
 #include "ingest/service.h"
+#include "maintain/maintenance.h"
+#include "maintain/schedule.h"
 #include "observe/metrics.h"
 #include "query/service.h"
 #include "server/storage.h"
@@ -21,6 +23,8 @@ struct Services {
   Storage storage;
   std::shared_ptr<ingest::LandingService> ingest;
   std::shared_ptr<query::Service> query;
+  std::shared_ptr<maintain::Maintenance> maintain;
+  std::shared_ptr<maintain::Schedule> schedule;  ///< null: nobody asks for it
 };
 
 /// Errors: those of OpenStorage; kBadConfig; kNotBuilt for settings of a later release that would

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "lake/catalog.h"
-#include "lake/folder_source.h"
+#include "server/delta_tables.h"
 
 namespace arrowport::server {
 namespace {
@@ -36,7 +36,8 @@ arrow::Result<std::string> ExtensionPath(const std::string& name) {
 
 }  // namespace
 
-arrow::Result<Storage> OpenStorage(const config::Settings& settings) {
+arrow::Result<Storage> OpenStorage(const config::Settings& settings,
+                                   std::shared_ptr<observe::Registry> metrics) {
   engine::DatabaseOptions options;
   options.path = settings.duckdb.path;
   options.memory_limit_bytes = settings.duckdb.memory_limit_bytes;
@@ -57,13 +58,14 @@ arrow::Result<Storage> OpenStorage(const config::Settings& settings) {
   delta.checkpoint_interval = settings.delta_config.checkpoint_interval;
   delta.enable_change_feed = settings.delta_config.enable_cdc;
   delta.idempotency_window_hours = settings.idempotency_window_hours;
+  delta.on_commit = CommitCounter(std::move(metrics));
   storage.delta = sink::DeltaSink::Make(std::move(delta));
   // Object stores are refused where a table there is named, not at start.
   if (settings.delta_config.table_path.find("://") == std::string::npos) {
     lake::FolderSourceOptions folder;
     folder.root = settings.delta_config.table_path;
-    ARROW_RETURN_NOT_OK(lake::Attach(
-        *storage.database, std::make_shared<lake::FolderSource>(std::move(folder))));
+    storage.delta_folder = std::make_shared<lake::FolderSource>(std::move(folder));
+    ARROW_RETURN_NOT_OK(lake::Attach(*storage.database, storage.delta_folder));
   }
   return storage;
 }

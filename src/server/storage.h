@@ -8,6 +8,8 @@
 
 #include "config/settings.h"
 #include "engine/database.h"
+#include "lake/folder_source.h"
+#include "observe/metrics.h"
 #include "sink/delta/delta_sink.h"
 #include "sink/duckdb/duckdb_sink.h"
 
@@ -17,9 +19,11 @@ struct Storage {
   std::shared_ptr<engine::Database> database;
   std::shared_ptr<sink::DuckDbSink> sink;
   std::shared_ptr<sink::DeltaSink> delta;
+  std::shared_ptr<lake::FolderSource> delta_folder;  ///< of catalog `delta`; null: not built
 };
 
 /// Errors: kStorageUnavailable, kStorageCorrupt, kNoSpace, kBadConfig (an extension).
-arrow::Result<Storage> OpenStorage(const config::Settings& settings);
+arrow::Result<Storage> OpenStorage(const config::Settings& settings,
+                                   std::shared_ptr<observe::Registry> metrics);
 
 }  // namespace arrowport::server

@@ -25,6 +25,7 @@ WriteOutcome DeltaBulkWrite::Commit(std::optional<LedgerEntry> ledger) {
   write_.reset();
   WriteOutcome outcome = OutcomeOf(committed, PlanOf(*plan_), *table_);
   if (NeedsReopening(committed.status)) registry_->Forget(*table_);
+  if (on_commit_) on_commit_(table_->name(), committed.status);
   if (outcome.status.ok()) upkeep_->Look(table_);
   return outcome;
 }

@@ -1,6 +1,7 @@
 // A large upload into a Delta table: files staged piece by piece, one commit.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -15,11 +16,14 @@ namespace arrowport::sink {
 class DeltaBulkWrite final : public BulkWrite {
  public:
   /// `registry` outlives it.
+  using OnCommit =
+      std::function<void(const schema::TableName& name, const arrow::Status& status)>;
   DeltaBulkWrite(TableRegistry* registry, std::shared_ptr<Upkeep> upkeep,
-                 std::shared_ptr<OpenTable> table, std::shared_ptr<const Table> plan,
+                 OnCommit on_commit, std::shared_ptr<OpenTable> table, std::shared_ptr<const Table> plan,
                  std::unique_ptr<delta::TableWrite> write)
       : registry_(registry),
         upkeep_(std::move(upkeep)),
+        on_commit_(std::move(on_commit)),
         table_(std::move(table)),
         plan_(std::move(plan)),
         write_(std::move(write)) {}
@@ -31,6 +35,7 @@ class DeltaBulkWrite final : public BulkWrite {
  private:
   TableRegistry* const registry_;
   const std::shared_ptr<Upkeep> upkeep_;
+  const OnCommit on_commit_;  ///< may be null
   const std::shared_ptr<OpenTable> table_;
   const std::shared_ptr<const Table> plan_;
   std::unique_ptr<delta::TableWrite> write_;

@@ -50,8 +50,9 @@ std::unique_ptr<DeltaSink> DeltaSink::Make(DeltaSinkOptions options) {
 
 DeltaSink::DeltaSink(DeltaSinkOptions options)
     : options_(std::move(options)),
-      registry_(std::make_unique<TableRegistry>(RegistryOptionsOf(options_),
-                                                EnvironmentOf(options_))),
+      environment_(EnvironmentOf(options_)),
+      registry_(
+          std::make_unique<TableRegistry>(RegistryOptionsOf(options_), environment_)),
       upkeep_(std::make_shared<Upkeep>(options_.clock)) {}
 
 DeltaSink::~DeltaSink() = default;
@@ -165,6 +166,10 @@ void DeltaSink::CommitTable(std::span<const WriteUnit> units,
     any |= committed[i].status.ok();
   }
   if (reopen) registry_->Forget(**table);
+  if (options_.on_commit && !committed.empty()) {
+    options_.on_commit(first.table->name,
+                       any ? arrow::Status::OK() : committed.front().status);
+  }
   if (!any) return;
   // What fails here cannot undo the commit.
   status = FaultPoint("sink.commit.after");
@@ -186,8 +191,9 @@ arrow::Result<std::unique_ptr<BulkWrite>> DeltaSink::BeginBulk(
     refused.status = begun.status();
     return OutcomeOf(refused, PlanOf(*table), *open).status;
   }
-  return std::make_unique<DeltaBulkWrite>(registry_.get(), upkeep_, std::move(open),
-                                          std::move(table), *std::move(begun));
+  return std::make_unique<DeltaBulkWrite>(registry_.get(), upkeep_, options_.on_commit,
+                                          std::move(open), std::move(table),
+                                          *std::move(begun));
 }
 
 arrow::Result<std::vector<LedgerEntry>> DeltaSink::LoadLedger(int64_t) {
@@ -235,6 +241,35 @@ arrow::Status DeltaSink::Checkpoint() {
     }
   });
   return first_failure;
+}
+
+arrow::Result<SharedTable> DeltaSink::Share(const schema::TableName& name) {
+  ARROW_ASSIGN_OR_RAISE(auto open, FindToRead(name));
+  auto refreshed = open ? open->table().Refresh()
+                        : arrow::Result<std::shared_ptr<const delta::Snapshot>>(nullptr);
+  if (NeedsReopening(refreshed.status())) registry_->Forget(*open);
+  ARROW_RETURN_NOT_OK(refreshed);
+  if (*refreshed == nullptr) {
+    return Error(ErrorCode::kTableNotFound, "no such Delta table: ", name.ToString());
+  }
+  SharedTable shared;
+  ARROW_ASSIGN_OR_RAISE(shared.store, OpenTableFolder(options_.root, name,
+                                                      options_.durability,
+                                                      IfMissing::kRefuse));
+  // Of the open table, so that it counts as used.
+  delta::DeltaTable* table = &open->table();
+  shared.table = std::shared_ptr<delta::DeltaTable>(std::move(open), table);
+  return shared;
+}
+
+void DeltaSink::VisitTables(
+    const std::function<void(const schema::TableName& name,
+                             const std::shared_ptr<const delta::Snapshot>& snapshot)>&
+        visit) const {
+  registry_->VisitOpen([&](OpenTable& table) {
+    const auto snapshot = table.table().snapshot();
+    if (snapshot != nullptr) visit(table.name(), snapshot);
+  });
 }
 
 DeltaSinkCounters DeltaSink::counters() const {

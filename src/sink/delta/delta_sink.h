@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "base/clock.h"
+#include "delta/table.h"
 #include "sink/table_sink.h"
 #include "store/store.h"
 
@@ -25,6 +27,14 @@ struct DeltaSinkOptions {
   int encoders = 0;                 ///< files encoded at a time; 0: one per processor
   size_t tables_max = 1024;         ///< kept open
   const Clock* clock = &SystemClock();
+  /// Told of every commit tried, on the committing thread; may be null, must not block.
+  std::function<void(const schema::TableName& name, const arrow::Status& status)> on_commit;
+};
+
+/// A table as its writers use it, for work beside them.
+struct SharedTable {
+  std::shared_ptr<delta::DeltaTable> table;
+  std::shared_ptr<store::Store> store;  ///< its root is the table's folder
 };
 
 struct DeltaSinkCounters {
@@ -72,6 +82,17 @@ class DeltaSink final : public TableSink {
   /// Of every table in use.
   arrow::Status Checkpoint() override;
 
+  /// The handle of the writers, its newest state read. Errors: kTableNotFound, and as Open.
+  arrow::Result<SharedTable> Share(const schema::TableName& name);
+  /// Of the tables in use now: what this process knows of them, without reading.
+  void VisitTables(
+      const std::function<void(const schema::TableName& name,
+                               const std::shared_ptr<const delta::Snapshot>& snapshot)>&
+          visit) const;
+  const std::shared_ptr<delta::EncoderPool>& encoders() const {
+    return environment_.encoders;
+  }
+
   DeltaSinkCounters counters() const;
 
  private:
@@ -83,6 +104,7 @@ class DeltaSink final : public TableSink {
                    std::vector<WriteOutcome>* outcomes);
 
   const DeltaSinkOptions options_;
+  const delta::TableEnvironment environment_;
   const std::unique_ptr<TableRegistry> registry_;
   const std::shared_ptr<Upkeep> upkeep_;
 };

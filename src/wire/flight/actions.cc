@@ -105,30 +105,68 @@ constexpr std::array kActions = {
           ClosePreparedStatement},
 };
 
-}  // namespace
+constexpr std::string_view kDeltaPrefix = "delta.";
 
-arrow::Result<Replies> DoAction(const ActionOptions& options,
-                                const net::RequestHead& head,
-                                const std::shared_ptr<arrow::Buffer>& request) {
+/// "delta.vacuum" with {"table": .., ...}: the operation of the HTTP route.
+arrow::Status RunOnTable(const ActionOptions& options, std::string_view operation,
+                         const std::string& body, Deliver deliver) {
+  if (!options.maintain) {
+    return Error(ErrorCode::kNotBuilt, "this server has no Delta tables: action delta.",
+                 operation);
+  }
+  maintain::Request request;
+  request.operation = operation;
+  request.body = body;
+  options.maintain->Run(std::move(request), [deliver = std::move(deliver)](
+                                                arrow::Result<std::string> reply) {
+    if (!reply.ok()) return deliver(reply.status());
+    deliver(Body(*std::move(reply)));
+  });
+  return {};
+}
+
+void AddActionType(std::string type, std::string_view description, Replies* replies) {
+  proto::ActionType message;
+  message.set_type(std::move(type));
+  message.set_description(std::string(description));
+  replies->push_back(ToSlices(message));
+}
+
+arrow::Status Dispatch(const ActionOptions& options, const net::RequestHead& head,
+                       const std::shared_ptr<arrow::Buffer>& request,
+                       const Deliver& deliver) {
   proto::Action action;
   ARROW_RETURN_NOT_OK(ParseMessage(request, "Action", &action));
   for (const auto& entry : kActions) {
-    if (entry.type == action.type()) return entry.run({options, head, action.body()});
+    if (entry.type != action.type()) continue;
+    deliver(entry.run({options, head, action.body()}));
+    return {};
   }
   ARROW_ASSIGN_OR_RAISE(const auto type, CheckedText(action.type(), "action type"));
-  if (type.starts_with("delta.")) {
-    return Error(ErrorCode::kNotBuilt, "this build has no Delta tables: action ", type);
+  if (type.starts_with(kDeltaPrefix)) {
+    return RunOnTable(options, std::string_view(type).substr(kDeltaPrefix.size()),
+                      action.body(), deliver);
   }
   return Error(ErrorCode::kUnimplemented, "this action is not offered: ", type);
 }
 
-Replies ListActions() {
+}  // namespace
+
+void DoAction(const ActionOptions& options, const net::RequestHead& head,
+              const std::shared_ptr<arrow::Buffer>& request, Deliver deliver) {
+  arrow::Status refused = Dispatch(options, head, request, deliver);
+  if (!refused.ok()) deliver(std::move(refused));
+}
+
+Replies ListActions(const ActionOptions& options) {
   Replies replies;
   for (const auto& entry : kActions) {
-    proto::ActionType type;
-    type.set_type(std::string(entry.type));
-    type.set_description(std::string(entry.description));
-    replies.push_back(ToSlices(type));
+    AddActionType(std::string(entry.type), entry.description, &replies);
+  }
+  if (!options.maintain) return replies;
+  for (const auto& operation : maintain::Operations()) {
+    AddActionType(std::string(kDeltaPrefix).append(operation.name), operation.description,
+                  &replies);
   }
   return replies;
 }

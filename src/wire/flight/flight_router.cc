@@ -61,15 +61,22 @@ std::unique_ptr<net::CallHandler> Listing(MethodContext c) {
   });
 }
 
+ActionOptions ActionOptionsOf(const FlightOptions& options) {
+  return {options.ingest, options.query, options.maintain};
+}
+
 std::unique_ptr<net::CallHandler> Acting(MethodContext c) {
   auto call = c.call;
-  return MakeReplyHandler(call, [c = std::move(c)](const Body& body) {
-    return DoAction({c.options->ingest, c.options->query}, c.call->head(), body);
+  return MakeLaterReplyHandler(call, [c = std::move(c)](const Body& body, Deliver deliver) {
+    DoAction(ActionOptionsOf(*c.options), c.call->head(), body, std::move(deliver));
   });
 }
 
 std::unique_ptr<net::CallHandler> ListingActions(MethodContext c) {
-  return MakeReplyHandler(c.call, [](const Body&) { return ListActions(); });
+  auto call = c.call;
+  return MakeReplyHandler(call, [c = std::move(c)](const Body&) {
+    return ListActions(ActionOptionsOf(*c.options));
+  });
 }
 
 std::unique_ptr<net::CallHandler> Getting(MethodContext c) {

@@ -5,6 +5,7 @@
 
 #include "base/byte_budget.h"
 #include "ingest/session.h"
+#include "maintain/service.h"
 #include "query/service.h"
 #include "wire/flight/authenticator.h"
 #include "wire/flight/result_sender.h"
@@ -17,6 +18,7 @@ namespace arrowport::wire::flight {
 struct FlightOptions {
   std::shared_ptr<ingest::Service> ingest;
   std::shared_ptr<query::Service> query;
+  std::shared_ptr<maintain::Service> maintain;  ///< may be null
   std::shared_ptr<Authenticator> authenticator;
   ipc::DecoderLimits decoder;
   std::shared_ptr<ByteBudget> budget;  ///< for decompressed uploads; may be null

@@ -48,6 +48,7 @@ class FlightRouterTest : public ::testing::Test {
     route_.handler->OnMessage(Raw(request));
     route_.handler->OnEnd();
     query_->Join();
+    call_->RunTasks();
   }
   template <typename Reply>
   Reply Only() {

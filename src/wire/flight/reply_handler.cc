@@ -7,10 +7,11 @@
 namespace arrowport::wire::flight {
 namespace {
 
+/// What both kinds of handler do: take the request message, send the replies.
 class ReplyHandler : public net::CallHandler {
  public:
-  ReplyHandler(std::shared_ptr<net::Call> call, Answer answer)
-      : call_(std::move(call)), answer_(std::move(answer)), outbox_(call_) {}
+  explicit ReplyHandler(std::shared_ptr<net::Call> call)
+      : call_(std::move(call)), outbox_(call_) {}
 
   void OnMessage(net::Message message) override {
     if (finished_) return;
@@ -27,11 +28,7 @@ class ReplyHandler : public net::CallHandler {
     if (!received_) {
       return End(Error(ErrorCode::kInvalidArgument, "the request message is missing"));
     }
-    auto replies = answer_(request_);
-    if (!replies.ok()) return End(replies.status());
-    for (auto& reply : *replies) outbox_.Add(std::move(reply));
-    answered_ = true;
-    EndWhenSent();
+    OnRequest(request_);
   }
 
   void OnBodyError(arrow::Status status) override {
@@ -45,6 +42,19 @@ class ReplyHandler : public net::CallHandler {
 
   void OnDone(const arrow::Status&) override { finished_ = true; }
 
+ protected:
+  virtual void OnRequest(const std::shared_ptr<arrow::Buffer>& request) = 0;
+
+  /// REQUIRES: an event of the call, or a task posted to it.
+  void SendReplies(arrow::Result<Replies> replies) {
+    if (finished_) return;
+    if (!replies.ok()) return End(replies.status());
+    for (auto& reply : *replies) outbox_.Add(std::move(reply));
+    answered_ = true;
+    EndWhenSent();
+  }
+  const std::shared_ptr<net::Call>& call() const { return call_; }
+
  private:
   void EndWhenSent() {
     if (answered_ && !finished_ && outbox_.empty()) End(arrow::Status::OK());
@@ -55,12 +65,40 @@ class ReplyHandler : public net::CallHandler {
   }
 
   const std::shared_ptr<net::Call> call_;
-  const Answer answer_;
   Outbox outbox_;
   std::shared_ptr<arrow::Buffer> request_;
   bool received_ = false;
   bool answered_ = false;
   bool finished_ = false;
+};
+
+class PromptHandler : public ReplyHandler {
+ public:
+  PromptHandler(std::shared_ptr<net::Call> call, Answer answer)
+      : ReplyHandler(std::move(call)), answer_(std::move(answer)) {}
+
+ private:
+  void OnRequest(const std::shared_ptr<arrow::Buffer>& request) override {
+    SendReplies(answer_(request));
+  }
+
+  const Answer answer_;
+};
+
+class LaterHandler : public ReplyHandler {
+ public:
+  LaterHandler(std::shared_ptr<net::Call> call, LaterAnswer answer)
+      : ReplyHandler(std::move(call)), answer_(std::move(answer)) {}
+
+ private:
+  void OnRequest(const std::shared_ptr<arrow::Buffer>& request) override {
+    // The handler is gone with the call, and so is what was posted to it.
+    answer_(request, [this, call = call()](arrow::Result<Replies> replies) {
+      call->Post([this, replies = std::move(replies)] { SendReplies(replies); });
+    });
+  }
+
+  const LaterAnswer answer_;
 };
 
 }  // namespace
@@ -88,7 +126,12 @@ void Outbox::Pump() {
 
 std::unique_ptr<net::CallHandler> MakeReplyHandler(std::shared_ptr<net::Call> call,
                                                    Answer answer) {
-  return std::make_unique<ReplyHandler>(std::move(call), std::move(answer));
+  return std::make_unique<PromptHandler>(std::move(call), std::move(answer));
+}
+
+std::unique_ptr<net::CallHandler> MakeLaterReplyHandler(std::shared_ptr<net::Call> call,
+                                                        LaterAnswer answer) {
+  return std::make_unique<LaterHandler>(std::move(call), std::move(answer));
 }
 
 }  // namespace arrowport::wire::flight

@@ -45,4 +45,14 @@ using Answer =
 std::unique_ptr<net::CallHandler> MakeReplyHandler(std::shared_ptr<net::Call> call,
                                                    Answer answer);
 
+using Deliver = std::function<void(arrow::Result<Replies>)>;
+/// As Answer, but may return before the replies are there; `deliver` is then called once,
+/// on any thread, also after the call has ended.
+using LaterAnswer =
+    std::function<void(const std::shared_ptr<arrow::Buffer>&, Deliver deliver)>;
+
+/// For what may take long: no worker waits.
+std::unique_ptr<net::CallHandler> MakeLaterReplyHandler(std::shared_ptr<net::Call> call,
+                                                        LaterAnswer answer);
+
 }  // namespace arrowport::wire::flight

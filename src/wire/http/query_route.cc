@@ -259,10 +259,11 @@ class QueryHandler::Sender : public query::ResultConsumer {
 
 QueryHandler::QueryHandler(std::unique_ptr<Exchange> exchange,
                            std::shared_ptr<query::Service> service,
-                           int64_t text_bytes_max)
+                           int64_t text_bytes_max, std::optional<query::Request> given)
     : exchange_(std::move(exchange)),
       service_(std::move(service)),
-      text_bytes_max_(text_bytes_max) {}
+      text_bytes_max_(text_bytes_max),
+      given_(std::move(given)) {}
 
 QueryHandler::~QueryHandler() = default;
 
@@ -281,20 +282,25 @@ void QueryHandler::OnEnd() {
   if (!status.ok()) Fail(status);
 }
 
-arrow::Status QueryHandler::Run() {
+arrow::Result<query::Request> QueryHandler::ReadRequest(
+    const QueryParameters& parameters) {
+  if (given_) return *std::move(given_);
   const net::RequestHead& head = exchange_->head();
-  ARROW_ASSIGN_OR_RAISE(QueryParameters parameters, ParseQueryPart(head.query));
-  query::Request request;
   const auto sql = parameters.find("sql");
   if (head.method == "GET" || (sql != parameters.end() && body_.empty())) {
     if (sql == parameters.end()) {
       return Error(ErrorCode::kInvalidArgument, "query parameter sql is missing");
     }
-    ARROW_ASSIGN_OR_RAISE(request, ParseQueryBody("text/plain", sql->second));
-  } else {
-    const std::string* type = head.Header("content-type");
-    ARROW_ASSIGN_OR_RAISE(request, ParseQueryBody(type ? MediaTypeOf(*type) : "", body_));
+    return ParseQueryBody("text/plain", sql->second);
   }
+  const std::string* type = head.Header("content-type");
+  return ParseQueryBody(type ? MediaTypeOf(*type) : "", body_);
+}
+
+arrow::Status QueryHandler::Run() {
+  const net::RequestHead& head = exchange_->head();
+  ARROW_ASSIGN_OR_RAISE(QueryParameters parameters, ParseQueryPart(head.query));
+  ARROW_ASSIGN_OR_RAISE(query::Request request, ReadRequest(parameters));
   std::string().swap(body_);
   if (const std::string* token = head.Header("arrowport-read-after")) {
     request.read_after = *token;

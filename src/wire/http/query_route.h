@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "query/service.h"
@@ -21,8 +22,10 @@ arrow::Result<query::Request> ParseQueryBody(const std::string& media_type,
 /// Events and posted tasks run one at a time; results come on query threads.
 class QueryHandler : public net::CallHandler {
  public:
+  /// `given`: the statement, where it is not the caller who writes it.
   QueryHandler(std::unique_ptr<Exchange> exchange,
-               std::shared_ptr<query::Service> service, int64_t text_bytes_max);
+               std::shared_ptr<query::Service> service, int64_t text_bytes_max,
+               std::optional<query::Request> given = std::nullopt);
   ~QueryHandler() override;
 
   void OnMessage(net::Message message) override;
@@ -34,12 +37,14 @@ class QueryHandler : public net::CallHandler {
  private:
   class Sender;
 
+  arrow::Result<query::Request> ReadRequest(const QueryParameters& parameters);
   arrow::Status Run();
   void Fail(const arrow::Status& status);
 
   const std::shared_ptr<Exchange> exchange_;
   const std::shared_ptr<query::Service> service_;
   const int64_t text_bytes_max_;
+  std::optional<query::Request> given_;
   std::string body_;
   bool over_ = false;
   std::shared_ptr<Sender> sender_;

@@ -90,8 +90,8 @@ struct Found {
 
 Found Find(std::string_view method, const std::vector<std::string_view>& path) {
   Found found;
-  const std::array families = {UploadRoutes(), QueryRoutes(), CatalogRoutes(),
-                               ServiceRoutes(), UnbuiltRoutes()};
+  const std::array families = {UploadRoutes(),  QueryRoutes(),   CatalogRoutes(),
+                               DeltaRoutes(),   ServiceRoutes(), UnbuiltRoutes()};
   std::vector<std::string_view> arguments;
   for (const auto& family : families) {
     for (const RouteEntry& entry : family) {

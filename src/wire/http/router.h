@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ingest/session.h"
+#include "maintain/service.h"
 #include "observe/metrics.h"
 #include "query/service.h"
 #include "wire/http/batch_source.h"
@@ -32,7 +33,8 @@ struct Readiness {
 struct HttpOptions {
   std::shared_ptr<ingest::Service> ingest;
   std::shared_ptr<query::Service> query;
-  std::shared_ptr<observe::Registry> metrics;  ///< null: /metrics answers 404
+  std::shared_ptr<maintain::Service> maintain;  ///< null: its routes are kNotBuilt
+  std::shared_ptr<observe::Registry> metrics;   ///< null: /metrics answers 404
   std::string server_version;
   Access access = Access::kLoopbackOnly;
   std::function<Readiness()> readiness;   ///< null: always ready; must not block for long

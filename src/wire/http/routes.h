@@ -37,6 +37,7 @@ struct RouteEntry {
 std::span<const RouteEntry> UploadRoutes();
 std::span<const RouteEntry> QueryRoutes();
 std::span<const RouteEntry> CatalogRoutes();
+std::span<const RouteEntry> DeltaRoutes();
 std::span<const RouteEntry> ServiceRoutes();
 std::span<const RouteEntry> UnbuiltRoutes();
 

@@ -99,21 +99,10 @@ arrow::Result<net::Route> MakeUnbuilt(RouteRequest& request) {
 }
 
 constexpr std::array kUnbuilt = {
-    RouteEntry{"GET", "/delta", MakeUnbuilt},
-    RouteEntry{"POST", "/delta/{table}", MakeUnbuilt},
-    RouteEntry{"GET", "/delta/{table}/info", MakeUnbuilt},
-    RouteEntry{"GET", "/delta/{table}/history", MakeUnbuilt},
-    RouteEntry{"GET", "/delta/{table}/version", MakeUnbuilt},
-    RouteEntry{"GET", "/delta/{table}/version/{version}", MakeUnbuilt},
-    RouteEntry{"POST", "/delta/{table}/vacuum", MakeUnbuilt},
-    RouteEntry{"POST", "/delta/{table}/restore", MakeUnbuilt},
-    RouteEntry{"POST", "/delta/{table}/optimize", MakeUnbuilt},
-    RouteEntry{"POST", "/delta/{table}/checkpoint", MakeUnbuilt},
     RouteEntry{"GET", "/quarantine", MakeUnbuilt},
     RouteEntry{"GET", "/quarantine/{id}", MakeUnbuilt},
     RouteEntry{"POST", "/quarantine/{id}/replay", MakeUnbuilt},
     RouteEntry{"DELETE", "/quarantine/{id}", MakeUnbuilt},
-    RouteEntry{"POST", "/migrate", MakeUnbuilt},
     RouteEntry{"POST", "/admin/backup", MakeUnbuilt},
     RouteEntry{"POST", "/admin/reload", MakeUnbuilt},
     RouteEntry{"GET", "/ui", MakeUnbuilt},
