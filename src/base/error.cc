@@ -84,16 +84,7 @@ constexpr std::array kErrors = {
 
 constexpr const char* kDetailTypeId = "arrowport::ErrorDetail";
 
-class ErrorDetail : public arrow::StatusDetail {
- public:
-  ErrorDetail(ErrorCode code, std::optional<int> retry_after_seconds)
-      : code(code), retry_after_seconds(retry_after_seconds) {}
-  const char* type_id() const override { return kDetailTypeId; }
-  std::string ToString() const override { return std::string(InfoOf(code).name); }
-
-  const ErrorCode code;
-  const std::optional<int> retry_after_seconds;
-};
+}  // namespace
 
 const ErrorDetail* DetailOf(const arrow::Status& status) {
   const auto& detail = status.detail();
@@ -101,7 +92,7 @@ const ErrorDetail* DetailOf(const arrow::Status& status) {
   return static_cast<const ErrorDetail*>(detail.get());
 }
 
-}  // namespace
+const char* ErrorDetail::type_id() const { return kDetailTypeId; }
 
 const ErrorInfo& InfoOf(ErrorCode code) { return kErrors[static_cast<size_t>(code)]; }
 
@@ -141,8 +132,14 @@ std::optional<int> RetryAfterSeconds(const arrow::Status& status) {
 
 arrow::Status MakeError(ErrorCode code, std::string message,
                         std::optional<int> retry_after_seconds) {
-  return arrow::Status(InfoOf(code).status_code, std::move(message),
-                       std::make_shared<ErrorDetail>(code, retry_after_seconds));
+  return MakeErrorWithDetail(std::move(message),
+                             std::make_shared<ErrorDetail>(code, retry_after_seconds));
+}
+
+arrow::Status MakeErrorWithDetail(std::string message,
+                                  std::shared_ptr<ErrorDetail> detail) {
+  const arrow::StatusCode code = InfoOf(detail->code).status_code;
+  return arrow::Status(code, std::move(message), std::move(detail));
 }
 
 arrow::Status WithContext(std::string_view context, const arrow::Status& status) {

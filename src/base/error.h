@@ -6,6 +6,7 @@
 
 #include <arrow/status.h>
 
+#include <memory>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -71,6 +72,23 @@ const ErrorInfo& InfoOf(ErrorCode code);
 /// All codes in declaration order, for tests that must cover every one.
 std::pair<const ErrorInfo*, size_t> AllErrors();
 
+/// What a Status made here carries. A module with more to say derives from it and attaches
+/// its own with MakeErrorWithDetail; CodeOf and the rest keep working.
+class ErrorDetail : public arrow::StatusDetail {
+ public:
+  explicit ErrorDetail(ErrorCode code,
+                       std::optional<int> retry_after_seconds = std::nullopt)
+      : code(code), retry_after_seconds(retry_after_seconds) {}
+  const char* type_id() const final;
+  std::string ToString() const override { return std::string(InfoOf(code).name); }
+
+  const ErrorCode code;
+  const std::optional<int> retry_after_seconds;
+};
+
+/// The detail of a Status made here, or null.
+const ErrorDetail* DetailOf(const arrow::Status& status);
+
 /// Code carried by `status`; a status without our detail is mapped by its
 /// arrow::StatusCode (Invalid -> kBadData, Cancelled -> kCancelled, OutOfMemory ->
 /// kOutOfMemory, NotImplemented
@@ -83,6 +101,10 @@ std::optional<int> RetryAfterSeconds(const arrow::Status& status);
 
 arrow::Status MakeError(ErrorCode code, std::string message,
                         std::optional<int> retry_after_seconds = std::nullopt);
+
+/// As MakeError. REQUIRES: detail is not null.
+arrow::Status MakeErrorWithDetail(std::string message,
+                                  std::shared_ptr<ErrorDetail> detail);
 
 /// MakeError with the parts streamed together: fixed text first, values last.
 template <typename... Args>

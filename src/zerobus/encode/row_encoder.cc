@@ -1,0 +1,350 @@
+#include "zerobus/encode/row_encoder.h"
+
+#include <arrow/buffer_builder.h>
+
+#include <algorithm>
+#include <atomic>
+#include <limits>
+#include <new>
+#include <utility>
+
+#include "base/error.h"
+#include "zerobus/encode/descriptor.h"
+#include "zerobus/encode/json_rows.h"
+#include "zerobus/encode/plan.h"
+#include "zerobus/encode/protobuf_cells.h"
+
+namespace arrowport::zerobus::encode {
+namespace {
+
+using internal::RecordPlan;
+
+/// Rows of a block: few enough that what a block touches stays in the cache, many enough
+/// that the cost of starting a column is not felt.
+constexpr int64_t kBlockRowsMax = 1024;
+constexpr int64_t kBlockRowsMin = 32;
+constexpr int64_t kBlockCells = 32 * 1024;
+/// Below it a task costs more than it saves.
+constexpr int64_t kTaskRowsMin = 4096;
+constexpr int32_t kFailedSize = -1;
+
+using Arrays = std::vector<std::shared_ptr<arrow::ArrayData>>;
+
+/// What the tasks of one call share.
+struct Call {
+  const RecordPlan& plan;
+  const Arrays& arrays;
+  std::atomic<int64_t> bytes{0};
+
+  /// Counts bytes of output. Errors: kTooLarge.
+  arrow::Status Add(int64_t more) {
+    if (bytes.fetch_add(more, std::memory_order_relaxed) + more <=
+        plan.options.batch_bytes_max) {
+      return arrow::Status::OK();
+    }
+    return Error(ErrorCode::kTooLarge,
+                 "encoded batch is larger than the limit; send fewer rows at a time: ",
+                 plan.options.batch_bytes_max);
+  }
+};
+
+/// Rows [begin, end) of the batch, and what became of them.
+struct Part {
+  int64_t begin = 0;
+  int64_t end = 0;
+  std::shared_ptr<arrow::Buffer> bytes;
+  std::vector<int32_t> sizes;  ///< kFailedSize for a failed row
+  std::vector<FailedRow> failed_rows;
+  arrow::Status status;
+};
+
+arrow::Status RowTooLarge(int64_t bytes, int64_t bytes_max) {
+  return Error(ErrorCode::kTooLarge, "row is larger than the limit: ", bytes, " of ",
+               bytes_max);
+}
+
+/// Encodes one part as protobuf, block after block.
+class ProtobufPart {
+ public:
+  ProtobufPart(Call* call, Part* part) : call_(*call), part_(*part) {}
+
+  arrow::Status Run() {
+    const auto& plans = call_.plan.fields;
+    for (const internal::FieldPlan& plan : plans) {
+      ARROW_ASSIGN_OR_RAISE(
+          auto cells,
+          internal::FieldCells::Make(
+              plan, call_.arrays[static_cast<size_t>(plan.child_index)]));
+      fields_.push_back(std::move(cells));
+    }
+    const int64_t full =
+        std::clamp(kBlockCells / std::max<int64_t>(1, std::ssize(plans)), kBlockRowsMin,
+                   kBlockRowsMax);
+    part_.sizes.reserve(static_cast<size_t>(part_.end - part_.begin));
+    int64_t block_rows = full;
+    for (int64_t row = part_.begin; row < part_.end;) {
+      int64_t count = std::min(block_rows, part_.end - row);
+      ARROW_ASSIGN_OR_RAISE(bool done, EncodeBlock(row, count));
+      if (!done) {
+        block_rows = std::max<int64_t>(1, count / 4);
+        continue;
+      }
+      row += count;
+      block_rows = std::min(full, block_rows * 2);
+    }
+    ARROW_ASSIGN_OR_RAISE(part_.bytes, out_.Finish());
+    return arrow::Status::OK();
+  }
+
+ private:
+  /// False when the block must be tried again with fewer rows.
+  arrow::Result<bool> EncodeBlock(int64_t first_row, int64_t row_count) {
+    const size_t sizes_before = part_.sizes.size();
+    part_.sizes.resize(sizes_before + static_cast<size_t>(row_count), 0);
+    internal::Selection rows{.count = row_count, .first = first_row};
+    while (true) {
+      SizeRows(rows);
+      if (failures_.wants_fewer_rows()) {
+        part_.sizes.resize(sizes_before);
+        DropFailuresFrom(first_row);
+        return false;
+      }
+      if (!failures_.any()) FindLargeRows(rows);
+      if (!failures_.any()) break;
+      rows = Survivors(rows);
+    }
+    // Failed rows keep their mark; the others take the sizes in their order.
+    std::fill(part_.sizes.begin() + static_cast<ptrdiff_t>(sizes_before),
+              part_.sizes.end(), kFailedSize);
+    int64_t total = 0;
+    for (int64_t k = 0; k < rows.count; ++k) {
+      int64_t row = rows.IndexAt(k) - first_row;
+      part_.sizes[sizes_before + static_cast<size_t>(row)] =
+          static_cast<int32_t>(sizes_[static_cast<size_t>(k)]);
+      total += sizes_[static_cast<size_t>(k)];
+    }
+    ARROW_RETURN_NOT_OK(call_.Add(total));
+    ARROW_RETURN_NOT_OK(WriteRows(rows, total));
+    return true;
+  }
+
+  void SizeRows(const internal::Selection& rows) {
+    failures_.Reset(rows.count);
+    sizes_.assign(static_cast<size_t>(rows.count), 0);
+    frame_ = {.count = rows.count,
+              .size = sizes_.data(),
+              .failures = &failures_,
+              .row_count = rows.count,
+              .elements_max = call_.plan.options.row_bytes_max};
+    for (internal::FieldCells& field : fields_) field.Size(rows, &frame_);
+  }
+
+  void FindLargeRows(const internal::Selection& rows) {
+    const int64_t bytes_max = call_.plan.options.row_bytes_max;
+    for (int64_t k = 0; k < rows.count; ++k) {
+      int64_t size = sizes_[static_cast<size_t>(k)];
+      if (size > bytes_max) [[unlikely]] {
+        failures_.Add(k, RowTooLarge(size, bytes_max));
+      }
+    }
+  }
+
+  /// Records the failures and returns the rows without them.
+  internal::Selection Survivors(const internal::Selection& rows) {
+    for (auto& [slot, status] : failures_.failures()) {
+      part_.failed_rows.push_back({rows.IndexAt(slot), std::move(status)});
+    }
+    internal::SelectionList next;
+    next.Reserve(rows.count);
+    for (int64_t k = 0; k < rows.count; ++k) {
+      if (!failures_.Has(k)) next.Add(rows.IndexAt(k), next.size());
+    }
+    std::swap(survivors_, next);
+    return survivors_.View();
+  }
+
+  /// A block that is tried again finds its failures again.
+  void DropFailuresFrom(int64_t first_row) {
+    std::erase_if(part_.failed_rows,
+                  [=](const FailedRow& failed) { return failed.row >= first_row; });
+  }
+
+  arrow::Status WriteRows(const internal::Selection& rows, int64_t total) {
+    if (out_.capacity() - out_.length() < total) {
+      // A guess from the rows so far, so that the buffer seldom moves.
+      int64_t done = std::max<int64_t>(1, rows.IndexAt(rows.count - 1) - part_.begin + 1);
+      double per_row = static_cast<double>(out_.length() + total) / static_cast<double>(done);
+      auto guess = static_cast<int64_t>(
+          std::min(per_row * static_cast<double>(part_.end - part_.begin - done) * 1.02,
+                   static_cast<double>(call_.plan.options.batch_bytes_max)));
+      ARROW_RETURN_NOT_OK(out_.Reserve(total + guess));
+    }
+    cursors_.resize(static_cast<size_t>(rows.count));
+    uint8_t* at = out_.mutable_data() + out_.length();
+    for (size_t k = 0; k < cursors_.size(); ++k) {
+      cursors_[k] = at;
+      at += sizes_[k];
+    }
+    frame_.cursor = cursors_.data();
+    for (internal::FieldCells& field : fields_) field.Write(&frame_);
+    ARROWPORT_CHECK(cursors_.empty() || cursors_.back() == at);
+    out_.UnsafeAdvance(total);
+    return arrow::Status::OK();
+  }
+
+  Call& call_;
+  Part& part_;
+  std::vector<internal::FieldCells> fields_;
+  arrow::BufferBuilder out_;
+  internal::BlockFailures failures_;
+  internal::Frame frame_;
+  std::vector<int64_t> sizes_;
+  std::vector<uint8_t*> cursors_;
+  internal::SelectionList survivors_;
+};
+
+arrow::Status EncodeJson(Call* call, Part* part) {
+  ARROW_ASSIGN_OR_RAISE(internal::JsonMembers members,
+                        internal::JsonMembers::Make(call->plan.fields, call->arrays));
+  const auto bytes_max = static_cast<size_t>(call->plan.options.row_bytes_max);
+  std::string text;
+  for (int64_t row = part->begin; row < part->end; ++row) {
+    const size_t begin = text.size();
+    internal::JsonText out{&text, begin + bytes_max};
+    arrow::Status status = members.Append(row, &out);
+    if (!status.ok()) {
+      text.resize(begin);
+      part->failed_rows.push_back({row, std::move(status)});
+      part->sizes.push_back(kFailedSize);
+      continue;
+    }
+    ARROW_RETURN_NOT_OK(call->Add(static_cast<int64_t>(text.size() - begin)));
+    part->sizes.push_back(static_cast<int32_t>(text.size() - begin));
+  }
+  part->bytes = arrow::Buffer::FromString(std::move(text));
+  return arrow::Status::OK();
+}
+
+void EncodePart(Call* call, Part* part) {
+  try {
+    part->status = call->plan.format == internal::RowFormat::kJson
+                       ? EncodeJson(call, part)
+                       : ProtobufPart(call, part).Run();
+  } catch (const std::bad_alloc&) {
+    part->status = Error(ErrorCode::kOutOfMemory, "no memory to encode a batch");
+  }
+}
+
+/// The parts' rows as one result.
+arrow::Result<EncodedRows> Join(std::vector<Part> parts, int64_t row_count) {
+  // A row of no bytes still has a place.
+  static constexpr char kNowhere = 0;
+  EncodedRows joined;
+  joined.rows.reserve(static_cast<size_t>(row_count));
+  for (Part& part : parts) {
+    ARROW_RETURN_NOT_OK(part.status);
+    const char* at = part.bytes && part.bytes->size() > 0
+                         ? reinterpret_cast<const char*>(part.bytes->data())
+                         : &kNowhere;
+    for (int32_t size : part.sizes) {
+      if (size == kFailedSize) {
+        joined.rows.emplace_back();
+        continue;
+      }
+      joined.rows.emplace_back(at, static_cast<size_t>(size));
+      at += size;
+      joined.bytes += size;
+    }
+    std::sort(part.failed_rows.begin(), part.failed_rows.end(),
+              [](const auto& a, const auto& b) { return a.row < b.row; });
+    std::move(part.failed_rows.begin(), part.failed_rows.end(),
+              std::back_inserter(joined.failed_rows));
+    joined.buffers.push_back(std::move(part.bytes));
+  }
+  return joined;
+}
+
+arrow::Status CheckBatch(const arrow::RecordBatch& batch, const arrow::Schema& schema) {
+  bool same = batch.num_columns() == schema.num_fields();
+  for (int i = 0; same && i < schema.num_fields(); ++i) {
+    const arrow::Field& field = *batch.schema()->field(i);
+    same = field.name() == schema.field(i)->name() &&
+           field.type()->Equals(*schema.field(i)->type());
+  }
+  if (!same) {
+    return Error(ErrorCode::kSchemaMismatch,
+                 "batch has not the schema the encoder was made for");
+  }
+  if (arrow::Status valid = batch.Validate(); !valid.ok()) {
+    return WithCode(ErrorCode::kBadData, WithContext("batch is not valid", valid));
+  }
+  return arrow::Status::OK();
+}
+
+arrow::Status CheckOptions(const EncodeOptions& options) {
+  if (options.row_bytes_max < 1 ||
+      options.row_bytes_max > std::numeric_limits<int32_t>::max()) {
+    return Error(ErrorCode::kInvalidArgument, "row_bytes_max must be 1..2147483647: ",
+                 options.row_bytes_max);
+  }
+  if (options.batch_bytes_max < options.row_bytes_max) {
+    return Error(ErrorCode::kInvalidArgument,
+                 "batch_bytes_max must not be below row_bytes_max: ",
+                 options.batch_bytes_max);
+  }
+  return arrow::Status::OK();
+}
+
+}  // namespace
+
+RowEncoder::RowEncoder(std::unique_ptr<const RecordPlan> plan) : plan_(std::move(plan)) {}
+RowEncoder::~RowEncoder() = default;
+
+arrow::Result<std::shared_ptr<const RowEncoder>> RowEncoder::MakeProtobuf(
+    const arrow::Schema& schema, const google::protobuf::DescriptorProto& proto,
+    const TableSchema* table, const EncodeOptions& options) {
+  ARROW_RETURN_NOT_OK(CheckOptions(options));
+  ARROW_ASSIGN_OR_RAISE(auto compiled, CompiledDescriptor::Make(proto));
+  ARROW_ASSIGN_OR_RAISE(
+      auto plan, internal::CompilePlan(internal::RowFormat::kProtobuf, schema,
+                                       &compiled->message(), table, options));
+  return std::shared_ptr<const RowEncoder>(new RowEncoder(std::move(plan)));
+}
+
+arrow::Result<std::shared_ptr<const RowEncoder>> RowEncoder::MakeJson(
+    const arrow::Schema& schema, const TableSchema& table, const EncodeOptions& options) {
+  ARROW_RETURN_NOT_OK(CheckOptions(options));
+  ARROW_ASSIGN_OR_RAISE(auto plan,
+                        internal::CompilePlan(internal::RowFormat::kJson, schema, nullptr,
+                                              &table, options));
+  return std::shared_ptr<const RowEncoder>(new RowEncoder(std::move(plan)));
+}
+
+arrow::Result<EncodedRows> RowEncoder::Encode(const arrow::RecordBatch& batch,
+                                              const ParallelFor& parallel,
+                                              int task_count_max) const {
+  ARROW_RETURN_NOT_OK(CheckBatch(batch, *plan_->schema));
+  const int64_t row_count = batch.num_rows();
+  int64_t task_count = 1;
+  if (parallel) {
+    task_count = std::clamp<int64_t>(row_count / kTaskRowsMin, 1,
+                                     std::max(1, task_count_max));
+  }
+  Arrays arrays;
+  for (int i = 0; i < batch.num_columns(); ++i) arrays.push_back(batch.column_data(i));
+  Call call{*plan_, arrays};
+  std::vector<Part> parts(static_cast<size_t>(task_count));
+  for (int64_t i = 0; i < task_count; ++i) {
+    parts[static_cast<size_t>(i)].begin = row_count * i / task_count;
+    parts[static_cast<size_t>(i)].end = row_count * (i + 1) / task_count;
+  }
+  auto task = [&](int i) { EncodePart(&call, &parts[static_cast<size_t>(i)]); };
+  if (task_count == 1) {
+    task(0);
+  } else {
+    parallel(static_cast<int>(task_count), task);
+  }
+  return Join(std::move(parts), row_count);
+}
+
+}  // namespace arrowport::zerobus::encode
