@@ -40,6 +40,7 @@ std::unique_ptr<CLI::App> MakeApp(Context& context) {
   AddStreams(*app, context);
   AddTables(*app, context);
   AddConfig(*app, context);
+  AddZerobus(*app, context);
   AddVersion(*app, context);
   AddCompletion(*app, context);
   AddNotBuilt(*app, context);

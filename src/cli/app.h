@@ -26,6 +26,7 @@ void AddTables(CLI::App& app, Context& context);
 void AddConfig(CLI::App& app, Context& context);
 void AddVersion(CLI::App& app, Context& context);
 void AddCompletion(CLI::App& app, Context& context);
+void AddZerobus(CLI::App& app, Context& context);
 /// Commands of the contract whose ability comes later.
 void AddNotBuilt(CLI::App& app, Context& context);
 

@@ -13,7 +13,6 @@ void AddNotBuilt(CLI::App& app, Context& context) {
       {"recover", "Repair a damaged log offline"},
       {"user", "hash: make a password hash"},
       {"doctor", "Examine environment, ports and storage"},
-      {"zerobus", "send, decode, emulate"},
   };
   for (const auto& [name, doc] : commands) {
     CLI::App* command = app.add_subcommand(name, std::string(doc) + " (not built yet)");

@@ -118,6 +118,29 @@ struct Outcome {
   Headers trailers;
 };
 
+/// How the peer ended a call before its answer was sent.
+enum class PeerEnd {
+  kNone,    ///< it did not
+  kCancel,  ///< RST_STREAM with CANCEL (8)
+  kReset,   ///< RST_STREAM with another code
+  kGone,    ///< the connection ended
+};
+
+/// Harm done to a connection on purpose, by a test double.
+struct Breakage {
+  enum class Kind {
+    kStreamReset,  ///< RST_STREAM with `http2_code`
+    kGoaway,       ///< GOAWAY with `http2_code`; open streams may go on
+    kClose,        ///< orderly end of TCP after what is queued
+    kReset,        ///< RST of TCP
+    kFreeze,       ///< nothing is read or sent any more; the socket stays open
+  };
+  Kind kind = Kind::kClose;
+  uint32_t http2_code = 0;
+  /// Half a DATA frame of this call goes out first (kClose, kReset, kFreeze).
+  bool torn_frame = false;
+};
+
 /// The transport's side of one call. Thread-safe; outlives the handler; once the call has
 /// ended every method does nothing.
 class Call {
@@ -153,6 +176,13 @@ class Call {
 
   /// True once the peer reset the stream, went away, or was cut off by a limit.
   virtual bool cancelled() const = 0;
+  /// Known when OnDone runs; gRPC only.
+  virtual PeerEnd peer_end() const { return PeerEnd::kNone; }
+
+  /// Ends the answer, and what else `breakage` says, after what is queued; gRPC only.
+  /// OnDone follows, but for kGoaway (the call goes on) and kFreeze (when the peer's
+  /// patience or the listener ends).
+  virtual void Break(const Breakage& breakage) {}
 };
 
 /// One call's logic. Events come one at a time, on worker threads, in order.

@@ -154,6 +154,22 @@ bool CallState::cancelled() const {
   return cancelled_;
 }
 
+PeerEnd CallState::peer_end() const {
+  MutexLock lock(mutex_);
+  return peer_end_;
+}
+
+void CallState::Break(const Breakage& breakage) {
+  {
+    MutexLock lock(mutex_);
+    if (ended_ || output_ended_) return;
+    output_ended_ = breakage.kind != Breakage::Kind::kGoaway;
+    breakage_ = breakage;
+    if (!WantsNote()) return;
+  }
+  Note();
+}
+
 bool CallState::ended() const {
   MutexLock lock(mutex_);
   return ended_;
@@ -212,7 +228,7 @@ void CallState::DeliverBodyError(arrow::Status status) {
   Schedule();
 }
 
-void CallState::End(arrow::Status status) {
+void CallState::End(arrow::Status status, PeerEnd peer_end) {
   std::deque<Event> dropped;
   std::deque<Event> unattached;
   Slices unsent;
@@ -221,6 +237,7 @@ void CallState::End(arrow::Status status) {
     if (ended_) return;
     ended_ = true;
     cancelled_ = !status.ok();
+    peer_end_ = peer_end;
     dropped.swap(messages_);
     unsent.swap(out_slices_);
     undelivered_bytes_ = 0;
@@ -247,6 +264,7 @@ CallState::Output CallState::TakeOutput() {
   out_outcome_.reset();
   output.aborted = aborted_;
   output.overflowed = overflowed_;
+  output.breakage = std::exchange(breakage_, std::nullopt);
   return output;
 }
 

@@ -57,6 +57,8 @@ class CallState final : public Call,
   void ResumeReading() override;
   void Post(std::function<void()> task) override;
   bool cancelled() const override;
+  PeerEnd peer_end() const override;
+  void Break(const Breakage& breakage) override;
 
   // The connection's side, I/O thread only.
 
@@ -69,7 +71,7 @@ class CallState final : public Call,
   void DeliverEnd();
   void DeliverBodyError(arrow::Status status);
   /// OnDone; what was not delivered yet is dropped. Only the first call counts.
-  void End(arrow::Status status);
+  void End(arrow::Status status, PeerEnd peer_end = PeerEnd::kNone);
 
   /// What the handler asked for since the last time.
   struct Output {
@@ -78,6 +80,7 @@ class CallState final : public Call,
     std::optional<Outcome> outcome;
     bool aborted = false;
     bool overflowed = false;  ///< the handler wrote on after Write returned false
+    std::optional<Breakage> breakage;
   };
   Output TakeOutput();
   /// `bytes` of the answer went to the socket's queue.
@@ -149,6 +152,8 @@ class CallState final : public Call,
   std::optional<Outcome> out_outcome_ GUARDED_BY(mutex_);
   bool output_ended_ GUARDED_BY(mutex_) = false;
   bool aborted_ GUARDED_BY(mutex_) = false;
+  std::optional<Breakage> breakage_ GUARDED_BY(mutex_);
+  PeerEnd peer_end_ GUARDED_BY(mutex_) = PeerEnd::kNone;
   bool overflowed_ GUARDED_BY(mutex_) = false;
   bool writable_wanted_ GUARDED_BY(mutex_) = false;
   int64_t queued_bytes_ GUARDED_BY(mutex_) = 0;

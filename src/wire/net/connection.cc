@@ -1,7 +1,10 @@
 #include "wire/net/connection.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "base/error.h"
 #include "wire/net/http1_session.h"
@@ -19,6 +22,13 @@ constexpr size_t kSlicesPerSend = 128;
 // How long a connection whose answer is out waits for the peer to stop sending, so that
 // the answer is not lost to a reset.
 constexpr std::chrono::seconds kLinger{2};
+
+// A DATA frame that announces 64 bytes and brings 16 (RFC 9113, 4.1 and 6.1).
+std::array<uint8_t, 9 + 16> TornFrame(int32_t stream_id) {
+  const auto id = static_cast<uint32_t>(stream_id);
+  return {0, 0, 64, 0, 0, static_cast<uint8_t>(id >> 24), static_cast<uint8_t>(id >> 16),
+          static_cast<uint8_t>(id >> 8), static_cast<uint8_t>(id)};
+}
 
 }  // namespace
 
@@ -42,7 +52,7 @@ Connection::~Connection() = default;
 void Connection::Start() { WaitReadable(); }
 
 void Connection::WaitReadable() {
-  if (waiting_readable_ || closed_ || peer_ended_) return;
+  if (waiting_readable_ || closed_ || peer_ended_ || frozen_) return;
   if (session_ && !lingering_ && !session_->wants_read()) return;
   waiting_readable_ = true;
   socket_.async_wait(boost::asio::ip::tcp::socket::wait_read,
@@ -63,6 +73,7 @@ void Connection::WaitWritable() {
 }
 
 void Connection::OnReadable() {
+  if (frozen_) return;
   for (int turn = 0; turn < kReadsPerTurn && !closed_ && !peer_ended_; ++turn) {
     if (lingering_) {
       Discard();
@@ -140,7 +151,7 @@ void Connection::Discard() {
 }
 
 void Connection::Update() {
-  if (closed_ || updating_) return;
+  if (closed_ || updating_ || frozen_) return;
   updating_ = true;
   bool open = Send();
   updating_ = false;
@@ -155,6 +166,10 @@ bool Connection::Send() {
     if (out_.empty()) {
       session_->OnSent();
       session_->Pack(&out_);
+    }
+    if (out_.empty() && breakage_) {
+      if (torn_stream_id_ == 0) return CarryOutBreakage();
+      out_.Copy(TornFrame(std::exchange(torn_stream_id_, 0)));
     }
     if (out_.empty()) {
       last_sent_ = {};
@@ -193,6 +208,36 @@ bool Connection::Send() {
   return true;
 }
 
+void Connection::Break(const Breakage& breakage, int32_t stream_id) {
+  if (closed_ || breakage_) return;
+  breakage_ = breakage;
+  if (breakage.torn_frame) torn_stream_id_ = stream_id;
+  thread_->UpdateSoon(shared_from_this());
+}
+
+bool Connection::CarryOutBreakage() {
+  arrow::Status status =
+      Error(ErrorCode::kCancelled, "the connection was broken on purpose");
+  switch (breakage_->kind) {
+    case Breakage::Kind::kFreeze:
+      frozen_ = true;
+      return false;
+    case Breakage::Kind::kReset: {
+      const linger at_once{1, 0};
+      ::setsockopt(socket_.native_handle(), SOL_SOCKET, SO_LINGER, &at_once,
+                   sizeof at_once);
+      Close(status);
+      return false;
+    }
+    default:
+      session_->Cut(status);
+      transport_->EndSending();
+      lingering_ = true;
+      linger_since_ = std::chrono::steady_clock::now();
+      return true;
+  }
+}
+
 void Connection::OnNote(CallState& call) {
   if (closed_ || !session_) return;
   session_->OnNote(call);
@@ -200,7 +245,7 @@ void Connection::OnNote(CallState& call) {
 }
 
 void Connection::OnTick(TimePoint now) {
-  if (closed_) return;
+  if (closed_ || frozen_) return;
   const ListenerOptions& options = thread_->context()->options;
   if (lingering_) {
     if (now - linger_since_ > kLinger) Close(arrow::Status::OK());

@@ -90,6 +90,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   /// may have changed the session.
   void Update();
 
+  /// Takes effect once what is queued is sent (kReset without a torn frame: at once).
+  /// kStreamReset and kGoaway are the session's.
+  void Break(const Breakage& breakage, int32_t stream_id);
+
   // For sessions.
   IoThread* thread() const { return thread_; }
   const Peer& peer() const { return peer_; }
@@ -103,6 +107,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void WaitReadable();
   void WaitWritable();
   bool Send();
+  /// `breakage_` is due. Returns whether to read on.
+  bool CarryOutBreakage();
   void Discard();
 
   IoThread* const thread_;
@@ -118,6 +124,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool closed_ = false;
   bool lingering_ = false;
   bool updating_ = false;
+  bool frozen_ = false;
+  std::optional<Breakage> breakage_;
+  int32_t torn_stream_id_ = 0;  ///< whose frame is to be torn; 0: none
   TimePoint opened_;
   TimePoint last_received_;
   TimePoint first_byte_{};

@@ -63,6 +63,23 @@ void Http2Session::TakeOutput(Stream& stream) {
   }
   if (stream.outcome && !stream.discard) DropBody(stream);
   Resume(stream);
+  if (output.breakage) Break(stream, *output.breakage);
+}
+
+void Http2Session::Break(Stream& stream, const Breakage& breakage) {
+  if (breakage.kind == Breakage::Kind::kStreamReset) {
+    ResetStream(stream, breakage.http2_code,
+                Error(ErrorCode::kCancelled, "the stream was reset on purpose"));
+    return;
+  }
+  if (breakage.kind == Breakage::Kind::kGoaway) {
+    goaway_sent_ = true;
+    nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
+                          nghttp2_session_get_last_proc_stream_id(session_),
+                          breakage.http2_code, nullptr, 0);
+    return;
+  }
+  connection_->Break(breakage, stream.id);
 }
 
 void Http2Session::Resume(Stream& stream) {
@@ -323,7 +340,7 @@ int Http2Session::Cut(const arrow::Status& status) {
     stream->budget.Stop();
     if (!stream->call) continue;
     if (stream->call->attached() && !stream->call->ended()) ++open;
-    stream->call->End(status);
+    stream->call->End(status, PeerEnd::kGone);
   }
   return open;
 }

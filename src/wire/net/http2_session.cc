@@ -242,7 +242,9 @@ int Http2Session::OnStreamClosed(int32_t id, uint32_t error_code) {
   Stream& stream = *it->second;
   bool answered = stream.answer_sent;
   if (stream.call && !answered) {
-    stream.call->End(Error(ErrorCode::kCancelled, "the peer ended the call"));
+    stream.call->End(
+        Error(ErrorCode::kCancelled, "the peer ended the call"),
+        error_code == NGHTTP2_CANCEL ? PeerEnd::kCancel : PeerEnd::kReset);
   }
   streams_.erase(it);
   if (streams_.empty()) idle_since_ = std::chrono::steady_clock::now();

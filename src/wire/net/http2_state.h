@@ -79,6 +79,7 @@ class Http2Session final : public Session {
   void Refuse(Stream& stream, Refusal refusal);
   void RefusePlain(Stream& stream, Refusal refusal);
   void ResetStream(Stream& stream, uint32_t error_code, arrow::Status status);
+  void Break(Stream& stream, const Breakage& breakage);
 
   void TickStream(Stream& stream, TimePoint now);
   void TickConnection(TimePoint now);
