@@ -11,6 +11,9 @@
 
 namespace arrowport::zerobus {
 
+/// Whether rows failed by themselves or with everything else of their stream.
+enum class FailureScope { kRows, kStream };
+
 /// The batch behind requests, told what becomes of its rows. Rows are counted as they
 /// were encoded: those that failed conversion are left out. Thread-safe.
 class Delivery {
@@ -19,10 +22,13 @@ class Delivery {
   /// Rows first_row .. first_row + rows - 1 are durable (`error` null) or failed. Each
   /// row once. Called outside locks; must not block.
   virtual void OnSettled(int64_t first_row, int64_t rows,
-                         const std::shared_ptr<const arrow::Status>& error) = 0;
+                         const std::shared_ptr<const arrow::Status>& error,
+                         FailureScope scope) = 0;
   /// Those rows of the batch, in its schema.
   virtual arrow::Result<std::shared_ptr<arrow::RecordBatch>> Rows(int64_t first_row,
                                                                   int64_t rows) const = 0;
+  /// Whether rows that are not durable at the end are kept for TakeUnacknowledged.
+  virtual bool kept_by_writer() const = 0;
 };
 
 /// A value; copies share the bytes.

@@ -456,10 +456,14 @@ void StreamCore::Fail(const arrow::Status& error, Outcomes* out) {
   phase_ = Phase::kEnded;
   const auto shared = std::make_shared<const arrow::Status>(error);
   for (Entry& entry : window_) {
-    unacknowledged_.push_back({entry.offset, entry.request.delivery,
-                               entry.request.first_row + entry.durable_rows,
-                               entry.rows_left()});
+    if (entry.request.delivery && entry.request.delivery->kept_by_writer()) {
+      unacknowledged_.push_back({entry.offset, entry.request.delivery,
+                                 entry.request.first_row + entry.durable_rows,
+                                 entry.rows_left()});
+    }
+    failed_from_ = std::min(failed_from_, entry.offset);
     SettleRows(&entry, entry.rows_left(), shared, out);
+    out->settlements.back().scope = FailureScope::kStream;
   }
   window_.clear();
   window_requests_ = 0;

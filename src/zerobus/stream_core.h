@@ -29,6 +29,7 @@ struct Settlement {
   std::shared_ptr<Delivery> delivery;
   int64_t first_row = 0;
   std::shared_ptr<const arrow::Status> error;  ///< null: durable
+  FailureScope scope = FailureScope::kRows;    ///< with an error
   bool request_done = false;                   ///< the last rows of this offset
   bool request_failed = false;                 ///< some row of this offset failed
   TimePoint sent_at{};                         ///< of the request, on this connection
@@ -87,6 +88,8 @@ class StreamCore {
   /// Requests below this offset are settled.
   int64_t settled_offset() const { return next_offset_ - window_requests_; }
   int64_t next_offset() const { return next_offset_; }
+  /// The first offset that failed with the stream; INT64_MAX: none did.
+  int64_t failed_from() const { return failed_from_; }
   int64_t inflight_requests() const { return window_requests_; }
   int64_t inflight_bytes() const { return bytes_; }
 
@@ -191,6 +194,7 @@ class StreamCore {
   int64_t window_requests_ = 0;  ///< offsets in the window; parts share theirs
   int64_t bytes_ = 0;
   int64_t next_offset_;
+  int64_t failed_from_ = INT64_MAX;
   std::vector<Unacknowledged> unacknowledged_;
   WriterStatistics counters_;
 

@@ -189,7 +189,8 @@ struct Options {
   bool writer_disabled = false;
 
   /// Called in order on the client's callback thread; may block (it delays only other
-  /// callbacks) and may call the writer, except Shutdown.
+  /// callbacks) and may call the writer, but neither shut it down nor
+  /// destroy it.
   std::function<void(const DurableRange&)> on_durable;
   std::function<void(const FailedRange&)> on_failed;
   std::vector<std::shared_ptr<WriterObserver>> observers;

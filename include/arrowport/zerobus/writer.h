@@ -116,9 +116,10 @@ class ZerobusWriter {
   /// durable, even if the connection broke or rotated meanwhile.
   virtual arrow::Status Shutdown() = 0;
 
-  /// Rows accepted and not durable of streams that failed or were closed, in order, each
-  /// request on its own; of a request that is partly durable the rest. Rows of a
-  /// SendBatch are also in its result. A second call gives only what came since.
+  /// Rows given to SendAsync that were accepted and were not durable when their stream
+  /// failed or was closed, in order, each request on its own; of one partly durable, the
+  /// rest. (Those of a SendBatch are in its result.) A second call gives only what came
+  /// since. At most as many as may be in flight are kept, the newest.
   virtual arrow::Result<std::vector<UnacknowledgedBatch>> TakeUnacknowledged() = 0;
 
   virtual WriterStatistics statistics() const = 0;

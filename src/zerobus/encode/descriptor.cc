@@ -202,64 +202,6 @@ class MessageBuilder {
   std::set<std::string> names_;
 };
 
-/// Bounds what libprotobuf walks by recursion and what the service takes.
-arrow::Status CheckLimits(const DescriptorProto& proto, int depth) {
-  if (depth > kTypeDepthMax) {
-    return Error(ErrorCode::kTooLarge, "descriptor is nested deeper than ",
-                 kTypeDepthMax);
-  }
-  if (proto.field_size() > kFieldsMax) {
-    return Error(ErrorCode::kTooLarge, "message has more than ", kFieldsMax,
-                 " fields: ", proto.name());
-  }
-  for (const DescriptorProto& nested : proto.nested_type()) {
-    ARROW_RETURN_NOT_OK(CheckLimits(nested, depth + 1));
-  }
-  return arrow::Status::OK();
-}
-
-/// The first absolute type name of a field below `proto`, or an empty one.
-std::string_view FirstAbsoluteName(const DescriptorProto& proto) {
-  for (const FieldDescriptorProto& field : proto.field()) {
-    if (!field.type_name().empty() && field.type_name()[0] == '.') return field.type_name();
-  }
-  for (const DescriptorProto& nested : proto.nested_type()) {
-    if (std::string_view name = FirstAbsoluteName(nested); !name.empty()) return name;
-  }
-  return {};
-}
-
-/// The packages in which ".a.b.Message.Nested" can lie inside `message_name`: "a.b". A
-/// descriptor does not carry its package, and absolute names include it.
-std::vector<std::string> PossiblePackages(std::string_view absolute,
-                                          const std::string& message_name) {
-  std::vector<std::string> packages;
-  if (absolute.empty()) return {""};
-  for (size_t dot = 0; dot != std::string_view::npos; dot = absolute.find('.', dot + 1)) {
-    std::string_view rest = absolute.substr(dot + 1);
-    if (rest.substr(0, rest.find('.')) == message_name) {
-      packages.emplace_back(dot == 0 ? "" : absolute.substr(1, dot - 1));
-    }
-  }
-  return packages;
-}
-
-/// Keeps the first complaint of libprotobuf, which else goes to standard error.
-class FirstComplaint final : public google::protobuf::DescriptorPool::ErrorCollector {
- public:
-  void AddError(const std::string&, const std::string& element_name,
-                const google::protobuf::Message*, ErrorLocation,
-                const std::string& message) override {
-    if (text_.empty()) text_ = element_name + ": " + message;
-  }
-  void AddWarning(const std::string&, const std::string&, const google::protobuf::Message*,
-                  ErrorLocation, const std::string&) override {}
-  const std::string& text() const { return text_; }
-
- private:
-  std::string text_;
-};
-
 }  // namespace
 
 FieldDescriptorProto::Type ProtoTypeOf(TypeId id) {
@@ -308,29 +250,6 @@ arrow::Result<DescriptorProto> MakeDescriptor(const TableSchema& table,
         builder.AddField(column.name, number, column.type, column.nullable));
   }
   return proto;
-}
-
-arrow::Result<std::shared_ptr<const CompiledDescriptor>> CompiledDescriptor::Make(
-    const DescriptorProto& proto) {
-  ARROW_RETURN_NOT_OK(CheckLimits(proto, 1));
-  std::string complaint = "a type lies outside the message";
-  for (const std::string& package :
-       PossiblePackages(FirstAbsoluteName(proto), proto.name())) {
-    google::protobuf::FileDescriptorProto file;
-    file.set_name("record.proto");
-    file.set_syntax("proto2");
-    file.set_package(package);
-    *file.add_message_type() = proto;
-    std::shared_ptr<CompiledDescriptor> compiled(new CompiledDescriptor());
-    FirstComplaint collector;
-    if (const auto* built = compiled->pool_.BuildFileCollectingErrors(file, &collector)) {
-      compiled->message_ = built->message_type(0);
-      return compiled;
-    }
-    complaint = collector.text();
-  }
-  return Error(ErrorCode::kInvalidArgument,
-               "descriptor is not a self-contained message: ", complaint.substr(0, 300));
 }
 
 arrow::Status CheckDescriptor(const google::protobuf::DescriptorProto& proto,

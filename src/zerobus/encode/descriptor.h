@@ -4,12 +4,12 @@
 
 #include <arrow/result.h>
 #include <arrow/type_fwd.h>
-#include <google/protobuf/descriptor.h>
 #include <google/protobuf/descriptor.pb.h>
 
 #include <memory>
 #include <string>
 
+#include "zerobus/encode/compiled_descriptor.h"
 #include "zerobus/encode/table_schema.h"
 
 namespace arrowport::zerobus::encode {
@@ -29,25 +29,6 @@ arrow::Result<google::protobuf::DescriptorProto> MakeDescriptor(
 /// The field type of a scalar column or STRUCT (TYPE_MESSAGE).
 /// REQUIRES: neither ARRAY nor MAP.
 google::protobuf::FieldDescriptorProto::Type ProtoTypeOf(TypeId id);
-
-/// A DescriptorProto compiled by libprotobuf in a pool of its own. Immutable, thread-safe.
-class CompiledDescriptor {
- public:
-  /// Absolute type names (".package.Message.Nested", as protoc writes them) are understood
-  /// when they lead back into the message. Errors: kInvalidArgument when the descriptor is
-  /// not well-formed or refers to a type outside itself; kTooLarge as MakeDescriptor.
-  static arrow::Result<std::shared_ptr<const CompiledDescriptor>> Make(
-      const google::protobuf::DescriptorProto& proto);
-
-  /// Lives as long as this object.
-  const google::protobuf::Descriptor& message() const { return *message_; }
-
- private:
-  CompiledDescriptor() = default;
-
-  google::protobuf::DescriptorPool pool_;
-  const google::protobuf::Descriptor* message_ = nullptr;
-};
 
 /// Whether rows of `schema` can be encoded for `proto`: self-contained, every column has a
 /// field of its name and of a fitting type, no required field is left out. With a `table`

@@ -169,9 +169,10 @@ class CastStruct final : public CastValues {
         members_(static_cast<size_t>(builder->num_children())) {}
 
   arrow::Status AddMembers(const FieldPlan& plan, const arrow::ArrayData& values) {
-    const auto& type = static_cast<const arrow::StructType&>(*builder_->type());
+    const std::shared_ptr<arrow::DataType> type = builder_->type();  // made by the call
     for (const FieldPlan& member : plan.children) {
-      int place = type.GetFieldIndex(member.name);
+      int place =
+          static_cast<const arrow::StructType&>(*type).GetFieldIndex(member.name);
       ARROW_ASSIGN_OR_RAISE(
           CastCells cells,
           CastCells::Make(member, values.child_data[static_cast<size_t>(member.child_index)],

@@ -112,13 +112,14 @@ void Reactor::RunTimers() {
   }
 }
 
-void Reactor::RunPosted() {
+bool Reactor::RunPosted() {
   std::vector<std::function<void()>> tasks;
   {
     MutexLock lock(mutex_);
     tasks.swap(posted_);
   }
   for (auto& task : tasks) task();
+  return !tasks.empty();
 }
 
 void Reactor::Run() {
@@ -138,7 +139,9 @@ void Reactor::Run() {
     RunTimers();
     RunPosted();
   }
-  RunPosted();
+  // What the last tasks left behind (connections to close) is still the thread's to do.
+  while (RunPosted()) {
+  }
 }
 
 }  // namespace arrowport::zerobus::rpc

@@ -63,7 +63,7 @@ class Reactor {
   void Run();
   int WaitMs();
   void RunTimers();
-  void RunPosted();
+  bool RunPosted();
 
   const int epoll_;
   const int wake_;

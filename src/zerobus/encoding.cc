@@ -1,0 +1,141 @@
+#include "zerobus/encoding.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "zerobus/encode/descriptor.h"
+#include "zerobus/encode/flight_cast.h"
+#include "zerobus/failure.h"
+#include "zerobus/protocol/zerobus.pb.h"
+#include "zerobus/record_protocol.h"
+
+namespace arrowport::zerobus {
+namespace {
+
+// The service takes Flight messages of somewhat more; this is where they should stay.
+constexpr int64_t kFlightBodyBytesMax = 2 * 1024 * 1024 - 16 * 1024;
+
+}  // namespace
+
+arrow::Result<std::shared_ptr<const Encoding>> Encoding::Make(
+    const Options& options, std::shared_ptr<arrow::Schema> schema,
+    std::shared_ptr<const encode::TableSchema> table, const std::string& descriptor) {
+  std::shared_ptr<Encoding> encoding(new Encoding());
+  encoding->schema_ = std::move(schema);
+  encoding->descriptor_option_ = descriptor;
+  encoding->request_bytes_max_ = options.stream.max_request_bytes;
+  encoding->cast_to_table_ = options.cast_to_table;
+  if (!descriptor.empty() && options.mode != Mode::kProto) {
+    return MakeFailure(ErrorKind::kConfiguration,
+                       "a descriptor is for the proto mode alone");
+  }
+  if (!table) {
+    ARROW_ASSIGN_OR_RAISE(auto derived,
+                          encode::TableSchema::FromArrow(*encoding->schema_));
+    table = std::make_shared<const encode::TableSchema>(std::move(derived));
+  }
+  encoding->table_ = std::move(table);
+  ARROW_RETURN_NOT_OK(options.mode == Mode::kFlight
+                          ? encoding->MakeFlight(options)
+                          : encoding->MakeRecord(options, descriptor));
+  return encoding;
+}
+
+arrow::Status Encoding::MakeRecord(const Options& options,
+                                   const std::string& descriptor) {
+  encode::EncodeOptions encode_options;
+  encode_options.row_bytes_max =
+      request_bytes_max_ - (RecordRequestBytes(request_bytes_max_) - request_bytes_max_);
+  encode_options.null_elements = options.null_elements == NullElements::kDrop
+                                     ? encode::NullElements::kDrop
+                                     : encode::NullElements::kFail;
+  if (options.mode == Mode::kJson) {
+    ARROW_ASSIGN_OR_RAISE(
+        encoder_, encode::RowEncoder::MakeJson(*schema_, *table_, encode_options));
+    protocol_ = std::make_shared<RecordProtocol>(options.table, databricks::zerobus::JSON,
+                                                 std::string());
+    stream_key_ = "json";
+    return {};
+  }
+  google::protobuf::DescriptorProto proto;
+  if (descriptor.empty()) {
+    ARROW_ASSIGN_OR_RAISE(proto, encode::MakeDescriptor(*table_));
+  } else if (!proto.ParseFromString(descriptor)) {
+    return MakeFailure(ErrorKind::kConfiguration,
+                       "the descriptor is no serialized DescriptorProto");
+  }
+  ARROW_ASSIGN_OR_RAISE(
+      encoder_,
+      encode::RowEncoder::MakeProtobuf(
+          *schema_, proto, descriptor.empty() ? table_.get() : nullptr, encode_options));
+  shown_descriptor_ = descriptor.empty() ? proto.SerializeAsString() : descriptor;
+  protocol_ = std::make_shared<RecordProtocol>(options.table, databricks::zerobus::PROTO,
+                                               shown_descriptor_);
+  stream_key_ = "proto" + shown_descriptor_;
+  return {};
+}
+
+arrow::Status Encoding::MakeFlight(const Options& options) {
+  std::shared_ptr<arrow::Schema> schema = schema_->RemoveMetadata();
+  if (cast_to_table_) {
+    // An empty batch goes the way of the others: the schema is what comes out.
+    ARROW_ASSIGN_OR_RAISE(auto empty, arrow::RecordBatch::MakeEmpty(schema_));
+    ARROW_ASSIGN_OR_RAISE(auto cast, encode::CastToTable(*empty, *table_));
+    schema = cast->schema();
+  }
+  ARROW_ASSIGN_OR_RAISE(flight_,
+                        FlightProtocol::Make(schema, options.stream.ipc_compression));
+  protocol_ = flight_;
+  shown_descriptor_ = flight_->schema_message();
+  stream_key_ = "flight" + shown_descriptor_;
+  return {};
+}
+
+arrow::Result<Converted> Encoding::Convert(const std::shared_ptr<BatchDelivery>& delivery,
+                                           int64_t first_row, int64_t rows,
+                                           int64_t encoded_before) const {
+  return flight_ ? ConvertFlight(delivery, first_row, rows, encoded_before)
+                 : ConvertRecords(delivery, first_row, rows, encoded_before);
+}
+
+arrow::Result<Converted> Encoding::ConvertRecords(
+    const std::shared_ptr<BatchDelivery>& delivery, int64_t first_row, int64_t rows,
+    int64_t encoded_before) const {
+  ARROW_ASSIGN_OR_RAISE(encode::EncodedRows encoded,
+                        encoder_->Encode(*delivery->batch()->Slice(first_row, rows)));
+  Converted converted;
+  for (encode::FailedRow& row : encoded.failed_rows) {
+    converted.failed_rows.push_back(
+        {first_row + row.row, std::make_shared<const arrow::Status>(
+                                  AsFailure(ErrorKind::kConversion, row.status))});
+  }
+  std::erase_if(encoded.rows, [](std::string_view row) { return row.data() == nullptr; });
+  converted.encoded_rows = static_cast<int64_t>(encoded.rows.size());
+  ARROW_ASSIGN_OR_RAISE(
+      converted.requests,
+      MakeRecordRequests(encoded.rows, encoded_before, request_bytes_max_, delivery));
+  for (const Request& request : converted.requests) {
+    converted.encoded_bytes += request.bytes;
+  }
+  return converted;
+}
+
+arrow::Result<Converted> Encoding::ConvertFlight(
+    const std::shared_ptr<BatchDelivery>& delivery, int64_t first_row, int64_t rows,
+    int64_t encoded_before) const {
+  std::shared_ptr<arrow::RecordBatch> batch = delivery->batch()->Slice(first_row, rows);
+  if (cast_to_table_) {
+    ARROW_ASSIGN_OR_RAISE(batch, encode::CastToTable(*batch, *table_));
+  }
+  Converted converted;
+  ARROW_ASSIGN_OR_RAISE(converted.requests,
+                        flight_->MakeRequests(batch, kFlightBodyBytesMax, delivery));
+  converted.encoded_rows = rows;
+  for (Request& request : converted.requests) {
+    request.first_row += encoded_before;
+    converted.encoded_bytes += request.bytes;
+  }
+  return converted;
+}
+
+}  // namespace arrowport::zerobus

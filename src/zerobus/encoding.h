@@ -1,0 +1,76 @@
+// How batches of one schema become requests of one stream.
+#pragma once
+
+#include <arrow/record_batch.h>
+#include <arrow/result.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "arrowport/zerobus/options.h"
+#include "zerobus/batch_delivery.h"
+#include "zerobus/encode/row_encoder.h"
+#include "zerobus/encode/table_schema.h"
+#include "zerobus/flight_protocol.h"
+#include "zerobus/stream_protocol.h"
+
+namespace arrowport::zerobus {
+
+/// What came of converting some rows.
+struct Converted {
+  std::vector<Request> requests;
+  int64_t encoded_rows = 0;
+  int64_t encoded_bytes = 0;
+  std::vector<FailedRow> failed_rows;  ///< indices in the whole batch
+};
+
+/// Immutable, thread-safe.
+class Encoding {
+ public:
+  /// `descriptor`: serialized, or empty for the one made of `table`.
+  /// Errors: Schema, Conversion or Configuration: the batch's schema and the table, or
+  /// the descriptor, do not go together.
+  static arrow::Result<std::shared_ptr<const Encoding>> Make(
+      const Options& options, std::shared_ptr<arrow::Schema> schema,
+      std::shared_ptr<const encode::TableSchema> table, const std::string& descriptor);
+
+  /// Batches of equal keys may go down one stream.
+  const std::string& stream_key() const { return stream_key_; }
+  const std::shared_ptr<const StreamProtocol>& protocol() const { return protocol_; }
+  /// Of the batches.
+  const std::shared_ptr<arrow::Schema>& schema() const { return schema_; }
+  const std::string& descriptor_option() const { return descriptor_option_; }
+  /// Shown to observers when a stream begins.
+  const std::string& shown_descriptor() const { return shown_descriptor_; }
+
+  /// Rows first_row .. + rows of the delivery's batch, of which `encoded_before` rows are
+  /// encoded rows before them. Errors: of the whole call, as RowEncoder and CastToTable.
+  arrow::Result<Converted> Convert(const std::shared_ptr<BatchDelivery>& delivery,
+                                   int64_t first_row, int64_t rows,
+                                   int64_t encoded_before) const;
+
+ private:
+  Encoding() = default;
+  arrow::Status MakeRecord(const Options& options, const std::string& descriptor);
+  arrow::Status MakeFlight(const Options& options);
+  arrow::Result<Converted> ConvertRecords(const std::shared_ptr<BatchDelivery>& delivery,
+                                          int64_t first_row, int64_t rows,
+                                          int64_t encoded_before) const;
+  arrow::Result<Converted> ConvertFlight(const std::shared_ptr<BatchDelivery>& delivery,
+                                         int64_t first_row, int64_t rows,
+                                         int64_t encoded_before) const;
+
+  std::shared_ptr<arrow::Schema> schema_;
+  std::shared_ptr<const encode::TableSchema> table_;
+  std::string descriptor_option_;
+  std::string stream_key_;
+  std::string shown_descriptor_;
+  std::shared_ptr<const StreamProtocol> protocol_;
+  std::shared_ptr<const encode::RowEncoder> encoder_;  ///< record modes
+  std::shared_ptr<const FlightProtocol> flight_;       ///< Flight mode
+  bool cast_to_table_ = false;
+  int64_t request_bytes_max_ = 0;
+};
+
+}  // namespace arrowport::zerobus
