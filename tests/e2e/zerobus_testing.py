@@ -1,5 +1,6 @@
 """The Zerobus emulator under test: `arrowport zerobus emulate` and its control interface."""
 
+import base64
 import contextlib
 import json
 import signal
@@ -51,7 +52,7 @@ COLUMNS = [
 class Emulator:
     """One emulator on free ports. A context manager: what still runs is killed."""
 
-    def __init__(self, folder, *arguments, tables=None, script=None):
+    def __init__(self, folder, *arguments, tables=None):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log_path = self.folder / "rows.log"
@@ -61,9 +62,6 @@ class Emulator:
         self.command = [binary(), "zerobus", "emulate", "--tables", self.folder / "tables.json",
                         "--client", ":".join(CLIENT), "--log", self.log_path,
                         "--ready-file", self.ready_path, *arguments]
-        if script is not None:
-            (self.folder / "script.json").write_text(json.dumps(script))
-            self.command += ["--script", self.folder / "script.json"]
         self.process = None
 
     def __enter__(self):
@@ -161,7 +159,6 @@ class Emulator:
         return {name: value for name, value in form.items() if value is not None}
 
     def ask_token(self, form, client=CLIENT, **options):
-        import base64
         basic = base64.b64encode(":".join(client).encode()).decode()
         headers = {"Content-Type": "application/x-www-form-urlencoded",
                    "Authorization": "Basic " + basic}
@@ -176,9 +173,3 @@ class Emulator:
     def metadata(self, table=TABLE, token=None):
         return [("authorization", "Bearer " + (token or self.token(table))),
                 ("x-databricks-zerobus-table-name", table)]
-
-
-def seconds_of(action):
-    begun = time.monotonic()
-    action()
-    return time.monotonic() - begun

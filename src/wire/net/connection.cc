@@ -23,11 +23,12 @@ constexpr size_t kSlicesPerSend = 128;
 // the answer is not lost to a reset.
 constexpr std::chrono::seconds kLinger{2};
 
-// A DATA frame that announces 64 bytes and brings 16 (RFC 9113, 4.1 and 6.1).
+// A DATA frame that announces 64 bytes and brings 16 (RFC 9113, 4.1 and 6.1); they are the
+// beginning of a gRPC message of 59.
 std::array<uint8_t, 9 + 16> TornFrame(int32_t stream_id) {
   const auto id = static_cast<uint32_t>(stream_id);
   return {0, 0, 64, 0, 0, static_cast<uint8_t>(id >> 24), static_cast<uint8_t>(id >> 16),
-          static_cast<uint8_t>(id >> 8), static_cast<uint8_t>(id)};
+          static_cast<uint8_t>(id >> 8), static_cast<uint8_t>(id), 0, 0, 0, 0, 59};
 }
 
 }  // namespace
