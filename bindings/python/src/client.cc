@@ -44,7 +44,8 @@ class QueryRows {
 /// A Writer whose end waits without the interpreter lock.
 class WriterHandle {
  public:
-  explicit WriterHandle(std::unique_ptr<Writer> writer) : writer_(std::move(writer)) {}
+  WriterHandle(std::unique_ptr<Writer> writer, std::shared_ptr<arrow::Schema> schema)
+      : writer_(std::move(writer)), schema_(std::move(schema)) {}
   ~WriterHandle() {
     const nb::gil_scoped_release unlocked;
     writer_.reset();
@@ -52,6 +53,11 @@ class WriterHandle {
 
   int64_t Write(nb::handle data) {
     const auto batch = ImportBatch(kService, data);
+    // A batch that is never sent must not end an upload that is well.
+    if (!batch->schema()->Equals(*schema_, /*check_metadata=*/false)) {
+      Check(kService, arrow::Status::Invalid("the batch has another schema than the writer: ",
+                                             batch->schema()->ToString()));
+    }
     return Unlocked(kService, [&] { return writer_->Write(batch); });
   }
   void Flush() {
@@ -67,6 +73,7 @@ class WriterHandle {
 
  private:
   std::unique_ptr<Writer> writer_;
+  const std::shared_ptr<arrow::Schema> schema_;
 };
 
 class ClientHandle {
@@ -114,7 +121,8 @@ class ClientHandle {
     }
     const auto imported = ImportSchema(kService, schema);
     return std::make_unique<WriterHandle>(
-        Unlocked(kService, [&] { return client_->OpenWriter(stream, imported, options); }));
+        Unlocked(kService, [&] { return client_->OpenWriter(stream, imported, options); }),
+        imported);
   }
 
   std::unique_ptr<QueryRows> Query(const std::string& sql, bool flight_sql) {
@@ -184,7 +192,7 @@ void BindClient(nb::module_& module) {
       .def("close", &QueryRows::Close)
       .def("__arrow_c_stream__", &QueryRows::Stream, arg("requested_schema") = nb::none());
   nb::class_<WriterHandle>(module, "Writer")
-      .def("write", &WriterHandle::Write, arg("batch"))
+      .def("write", &WriterHandle::Write, arg("batch").none())
       .def("flush", &WriterHandle::Flush)
       .def("close", &WriterHandle::Close)
       .def_prop_ro("acknowledged_offset", &WriterHandle::acknowledged_offset)
@@ -194,10 +202,10 @@ void BindClient(nb::module_& module) {
            arg("token"), arg("tls_ca_file"), arg("tls_cert_file"), arg("tls_key_file"),
            arg("call_timeout_ms").none(), arg("attempts_max"), arg("delay_base_ms"),
            arg("delay_max_ms"))
-      .def("send", &ClientHandle::Send, arg("stream"), arg("data"), nb::kw_only(),
+      .def("send", &ClientHandle::Send, arg("stream"), arg("data").none(), nb::kw_only(),
            arg("reopen"), arg("idempotency_key"), arg("producer"), arg("sequence").none(),
            arg("settings"))
-      .def("open_writer", &ClientHandle::OpenWriter, arg("stream"), arg("schema"),
+      .def("open_writer", &ClientHandle::OpenWriter, arg("stream"), arg("schema").none(),
            nb::kw_only(), arg("producer"), arg("sequence").none(), arg("settings"),
            arg("unacknowledged_batches_max"), arg("unacknowledged_bytes_max"),
            arg("on_ack").none())

@@ -206,12 +206,12 @@ void BindResult(nb::module_& module) {
            [](const TransmissionResult& self, nb::handle batch) {
              return Extract(&TransmissionResult::ExtractFailedBatch, self, batch);
            },
-           arg("batch"))
+           arg("batch").none())
       .def("extract_successful_batch",
            [](const TransmissionResult& self, nb::handle batch) {
              return Extract(&TransmissionResult::ExtractSuccessfulBatch, self, batch);
            },
-           arg("batch"));
+           arg("batch").none());
 }
 
 void BindStatistics(nb::module_& module) {
@@ -249,8 +249,8 @@ void BindZerobus(nb::module_& module) {
   nb::class_<SharedClient>(module, "ZerobusClient").def("__init__", &MakeSharedClient);
   nb::class_<ZerobusHandle>(module, "ZerobusWriter", nb::is_weak_referenceable())
       .def(nb::init<nb::dict>(), arg("options"))
-      .def("send_batch", &ZerobusHandle::SendBatch, arg("batch"), arg("descriptor").none())
-      .def("submit", &ZerobusHandle::Submit, arg("batch"), arg("descriptor").none(),
+      .def("send_batch", &ZerobusHandle::SendBatch, arg("batch").none(), arg("descriptor").none())
+      .def("submit", &ZerobusHandle::Submit, arg("batch").none(), arg("descriptor").none(),
            arg("finished"))
       .def("flush", &ZerobusHandle::Flush)
       .def("wait_for_offset", &ZerobusHandle::WaitForOffset, arg("offset"))
