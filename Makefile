@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 BUILD := build/$(PRESET)
 PYTHON := .deps/venv/bin/python
 
-.PHONY: help setup build everything serve test demo bench compat soak check-all dev lint format clean
+.PHONY: help setup build wheel everything serve test demo bench compat soak check-all dev lint format clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,6 +20,10 @@ build: setup $(BUILD)/build.ninja ## Build the program: build/release/arrowport
 
 serve: build ## Set up, build and start a server in this folder
 	@$(BUILD)/arrowport serve $(ARGS)
+
+wheel: build ## Build the Python package: build/wheel/*.whl
+	@$(PYTHON) -m pip wheel . --no-deps --no-build-isolation -w build/wheel \
+	  -C build-dir=$(BUILD) -C cmake.define.ARROWPORT_PYTHON=$(abspath $(PYTHON))
 
 everything: setup $(BUILD)/build.ninja
 	@cmake --build $(BUILD) -j $(JOBS)
