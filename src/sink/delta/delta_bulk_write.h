@@ -19,7 +19,8 @@ class DeltaBulkWrite final : public BulkWrite {
   using OnCommit =
       std::function<void(const schema::TableName& name, const arrow::Status& status)>;
   DeltaBulkWrite(TableRegistry* registry, std::shared_ptr<Upkeep> upkeep,
-                 OnCommit on_commit, std::shared_ptr<OpenTable> table, std::shared_ptr<const Table> plan,
+                 OnCommit on_commit, std::shared_ptr<OpenTable> table,
+                 std::shared_ptr<const Table> plan,
                  std::unique_ptr<delta::TableWrite> write)
       : registry_(registry),
         upkeep_(std::move(upkeep)),
