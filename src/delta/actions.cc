@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "delta/action_add_line.h"
 #include "delta/action_json.h"
+#include "delta/json_text.h"
 
 namespace arrowport::delta {
 namespace {
@@ -286,6 +287,10 @@ std::string_view DeletionVectorFault(const DeletionVectorDescriptor& descriptor)
 arrow::Result<std::optional<Action>> ParseAction(std::string_view line) {
   AddFile add;
   if (ParsePlainAdd(line, &add)) return Action(std::move(add));
+  if (IsNestedTooDeeply(line)) {
+    return Error(ErrorCode::kStorageCorrupt, "malformed action: nested too deeply: ",
+                 Shortened(line));
+  }
   const Json parsed = Json::parse(line.begin(), line.end(), nullptr, false);
   if (parsed.is_discarded() || !parsed.is_object()) {
     return Error(ErrorCode::kStorageCorrupt, "malformed action: no JSON object: ",

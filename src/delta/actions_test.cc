@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "delta/schema.h"
 
 namespace arrowport::delta {
 namespace {
@@ -144,6 +145,17 @@ TEST(Actions, PathsAreDecodedOnce) {
   }
   const std::string odd = "k=a%3Ab/é x?#.parquet";
   EXPECT_EQ(DecodePath(EncodePath(odd))->path, odd);
+}
+
+TEST(ActionsTest, DeepNestingIsRefusedNotFollowed) {
+  const std::string deep = std::string(200000, '[') + std::string(200000, ']');
+  EXPECT_EQ(CodeOf(ParseAction(R"({"commitInfo":{"a":)" + deep + "}}").status()),
+            ErrorCode::kStorageCorrupt);
+  EXPECT_EQ(CodeOf(ParseSchema(R"({"type":"struct","fields":[{"name":"a","type":"long",)"
+                               R"("nullable":true,"metadata":{"m":)" +
+                               deep + "}}]}")
+                       .status()),
+            ErrorCode::kStorageCorrupt);
 }
 
 }  // namespace

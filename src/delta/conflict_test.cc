@@ -121,6 +121,39 @@ TEST_F(ConflictTest, OneSequenceOnTwoHandlesLandsOnce) {
   EXPECT_THAT(Ids(), ElementsAre(0, 1, 2, 3));
 }
 
+// One handle has 1..5 in the log, the other, which knows 1..2, comes with 3..8.
+TEST_F(ConflictTest, SequencesThatAreInTheLogInPartAreRefused) {
+  auto one = OpenTable(), other = OpenTable();
+  const auto produced = [](int64_t first, int64_t last) {
+    AppendMember member = Member(Rows(100 + first, last - first + 1));
+    member.producer = ProducerSequence{"p", last, first};
+    return member;
+  };
+  ASSERT_STATUS_OK(AppendOne(*other, produced(1, 2)).status);
+  ASSERT_STATUS_OK(one->Refresh().status());
+  ASSERT_STATUS_OK(AppendOne(*one, produced(3, 5)).status);
+  const WriteOutcome outcome = AppendOne(*other, produced(3, 8));
+  ASSERT_FALSE(outcome.status.ok());
+  EXPECT_EQ(CodeOf(outcome.status), ErrorCode::kSequenceGap) << outcome.status.ToString();
+  ASSERT_STATUS_OK(AppendOne(*other, produced(6, 8)).status);
+  EXPECT_THAT(Ids(), ElementsAre(0, 1, 101, 102, 103, 104, 105, 106, 107, 108));
+}
+
+// Somebody empties the folder, or puts another table there, while a handle is open.
+TEST_F(ConflictTest, ALogThatWasReplacedIsNotWrittenOnTopOf) {
+  auto table = OpenTable();
+  for (int64_t i = 0; i < 3; ++i) {
+    ASSERT_STATUS_OK(AppendOne(*table, Member(Rows(i, 1))).status);
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(folder_ / "_delta_log")) {
+    std::filesystem::remove_all(entry.path());
+  }
+  const WriteOutcome outcome = AppendOne(*table, Member(Rows(7, 1)));
+  ASSERT_STATUS_OK(outcome.status);
+  EXPECT_EQ(outcome.version, 0);
+  EXPECT_THAT(Ids(), ElementsAre(7));
+}
+
 TEST_F(ConflictTest, AnAppendFollowsANewColumnOfTheWinner) {
   WriteOptions merge;
   merge.schema_mode = SchemaMode::kMerge;

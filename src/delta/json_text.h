@@ -7,6 +7,9 @@
 
 namespace arrowport::delta {
 
+/// Whether brackets are nested deeper than code that recurses over them should go.
+bool IsNestedTooDeeply(std::string_view json);
+
 /// Appends `text` quoted and escaped; bytes above 0x7F pass as they are.
 void AppendJsonString(std::string_view text, std::string* out);
 

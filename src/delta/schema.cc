@@ -308,6 +308,9 @@ const std::string& StructField::physical_name() const {
 }
 
 arrow::Result<std::shared_ptr<const TableSchema>> ParseSchema(std::string_view json) {
+  if (IsNestedTooDeeply(json)) {
+    return Error(ErrorCode::kStorageCorrupt, "malformed table schema: nested too deeply");
+  }
   const Json parsed = Json::parse(json.begin(), json.end(), nullptr, false);
   if (parsed.is_discarded()) {
     return Error(ErrorCode::kStorageCorrupt, "malformed table schema: not JSON: ",

@@ -224,6 +224,7 @@ class LoggedTable : public DeltaTable, public std::enable_shared_from_this<Logge
     MutexLock lock(upkeep_mutex_);
     const auto current = snapshot();
     if (current == nullptr) return {};
+    ARROW_RETURN_NOT_OK(CheckWritable(current->state()));
     ARROW_RETURN_NOT_OK(WriteCheckpointOf(store_.get(), *current));
     checkpoint_version_ = current->version();
     checkpoint_time_ms_ = log_->NowMs();
@@ -235,6 +236,7 @@ class LoggedTable : public DeltaTable, public std::enable_shared_from_this<Logge
     CleanUpReport report;
     const auto current = snapshot();
     if (current == nullptr) return report;
+    ARROW_RETURN_NOT_OK(CheckWritable(current->state()));
     LogCleanup cleanup;
     cleanup.now_ms = log_->NowMs();
     cleanup.keep_after_version = log_->KeysSafeUpTo();

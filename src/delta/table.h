@@ -78,7 +78,12 @@ struct CommittedKey {
 /// A transaction of the log: `version` is the producer's own count.
 struct ProducerSequence {
   std::string app_id;
-  int64_t version = 0;
+  int64_t version = 0;  ///< the last sequence of the rows
+  /// The first one, when the rows cover several: a log that holds part of them already
+  /// (another server was faster) refuses them with kSequenceGap.
+  std::optional<int64_t> first;
+
+  int64_t First() const { return first.value_or(version); }
 };
 
 /// One request of a group: in the commit wholly or not at all.

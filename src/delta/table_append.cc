@@ -78,6 +78,12 @@ bool FindReplay(const TableLog& log, const AppendMember& member, WriteOutcome* o
       outcome->version = log.snapshot()->version();
       return true;
     }
+    if (last && *last >= member.producer->First()) {
+      outcome->status =
+          Error(ErrorCode::kSequenceGap, "part of these sequences is in the log: the last of ",
+                member.producer->app_id, " is ", *last);
+      return true;
+    }
   }
   return false;
 }
@@ -235,17 +241,17 @@ StagedCommit::Spec GroupAppend::Bookkeeping() const {
   spec.kind = StagedCommit::Kind::kAppend;
   spec.when_stale = StagedCommit::WhenStale::kReplan;
   spec.options = options_;
-  std::map<std::string_view, int64_t> highest;
+  std::map<std::string_view, ProducerSequence> spans;
   for (const size_t member : waiting_) {
     if (members_[member].key) spec.keys.push_back(*members_[member].key);
     if (const auto& producer = members_[member].producer) {
-      auto [at, added] = highest.emplace(producer->app_id, producer->version);
-      at->second = std::max(at->second, producer->version);
+      auto [at, added] = spans.emplace(producer->app_id, *producer);
+      ProducerSequence& span = at->second;
+      span.first = std::min(span.First(), producer->First());
+      span.version = std::max(span.version, producer->version);
     }
   }
-  for (const auto& [app_id, version] : highest) {
-    spec.producers.push_back({std::string(app_id), version});
-  }
+  for (auto& [app_id, span] : spans) spec.producers.push_back(std::move(span));
   return spec;
 }
 

@@ -61,9 +61,17 @@ int64_t TableLog::NowMs() const {
 arrow::Status TableLog::Load() {
   auto loaded = reader_.Load();
   if (!loaded.ok()) {
-    if (CodeOf(loaded.status()) == ErrorCode::kTableNotFound) return {};
-    return loaded.status();
+    if (CodeOf(loaded.status()) != ErrorCode::kTableNotFound) return loaded.status();
+    tail_.reset();
+    MutexLock lock(mutex_);
+    keys_ = KeyIndex(options_.log.key_window_ms);
+    snapshot_ = nullptr;
+    return {};
   }
+  // A writer may have died between naming its commit and syncing the name; what is answered
+  // from the log must not be lost after all.
+  ARROW_RETURN_NOT_OK(store_->SyncFolder(kLogFolder));
+  NoteTail((*loaded)->version());
   KeyIndex keys(options_.log.key_window_ms);
   ARROW_RETURN_NOT_OK(LoadKeys(**loaded, &keys));
   MutexLock lock(mutex_);
@@ -85,7 +93,11 @@ arrow::Status TableLog::LoadKeys(const Snapshot& snapshot, KeyIndex* keys) const
     const CommitInfo* info = InfoOfCommit(*actions);
     if (info == nullptr) continue;
     const int64_t time_ms = TimeOf(*info);
-    if (time_ms > 0 && time_ms < oldest_ms) break;
+    if (time_ms > 0 && time_ms < oldest_ms) {
+      // The clock of a foreign writer may be wrong; the storage's decides.
+      const auto facts = store_->Stat(CommitPath(version));
+      if (facts.ok() && facts->modified_ms < oldest_ms) break;
+    }
     tail.emplace_back(version, *info);
   }
   for (auto commit = tail.rbegin(); commit != tail.rend(); ++commit) {
@@ -118,6 +130,7 @@ arrow::Status TableLog::Advance(const std::shared_ptr<const Snapshot>& base,
   const int64_t version = base == nullptr ? 0 : base->version() + 1;
   auto facts = store_->Stat(CommitPath(version));
   const int64_t modified_ms = facts.ok() ? facts->modified_ms : NowMs();
+  tail_ = facts.ok() ? std::optional(*facts) : std::nullopt;
   ARROW_ASSIGN_OR_RAISE(auto next, base == nullptr
                                        ? LogReader::First(actions, modified_ms)
                                        : LogReader::Apply(base, actions, modified_ms));
@@ -134,9 +147,26 @@ arrow::Status TableLog::Advance(const std::shared_ptr<const Snapshot>& base,
   return {};
 }
 
+void TableLog::NoteTail(int64_t version) {
+  auto facts = store_->Stat(CommitPath(version));
+  if (facts.ok()) {
+    tail_ = *std::move(facts);
+  } else {
+    tail_.reset();
+  }
+}
+
+// Somebody may have emptied the log, or put another table or a backup in its place: a commit
+// on top of what was there would be acknowledged into a log with a hole.
+bool TableLog::BaseStands(const Snapshot& base) const {
+  if (!tail_) return true;
+  const auto now = store_->Stat(CommitPath(base.version()));
+  return now.ok() && now->size == tail_->size && now->modified_ms == tail_->modified_ms;
+}
+
 arrow::Status TableLog::CatchUp() {
   auto base = snapshot();
-  if (base == nullptr) return Load();
+  if (base == nullptr || !BaseStands(*base)) return Load();
   const int64_t before = base->version();
   while (true) {
     auto actions = reader_.ReadCommit(base->version() + 1);
@@ -147,7 +177,7 @@ arrow::Status TableLog::CatchUp() {
     ARROW_RETURN_NOT_OK(Advance(base, *actions));
     base = snapshot();
   }
-  if (base->version() > before) return {};
+  if (base->version() > before) return store_->SyncFolder(kLogFolder);
   // Nothing follows, unless so much was cleaned up that what follows is gone as well.
   if (store_->Stat(CommitPath(before)).ok()) return {};
   return Load();
@@ -194,6 +224,10 @@ CommitResult TableLog::Commit(CommitIntent* intent) {
   MutexLock lock(commit_mutex_);
   for (int lost = 0; lost <= options_.commit_attempts_max; ++lost) {
     if (lost > 1) BackOff(lost);
+    if (const auto known = snapshot(); known != nullptr && !BaseStands(*known)) {
+      const arrow::Status loaded = Load();
+      if (!loaded.ok()) return failed(loaded);
+    }
     const auto base = snapshot();
     auto prepared = intent->Prepare(*this, base);
     if (!prepared.ok()) return failed(prepared.status());

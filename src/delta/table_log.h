@@ -88,6 +88,8 @@ class TableLog {
   arrow::Status CatchUp() REQUIRES(commit_mutex_);
   arrow::Status Advance(const std::shared_ptr<const Snapshot>& base,
                         const std::vector<Action>& actions) REQUIRES(commit_mutex_);
+  void NoteTail(int64_t version) REQUIRES(commit_mutex_);
+  bool BaseStands(const Snapshot& base) const REQUIRES(commit_mutex_);
   void Complete(const Snapshot* base, CommitDraft* draft) const;
   void BackOff(int lost_races) REQUIRES(commit_mutex_);
 
@@ -97,6 +99,8 @@ class TableLog {
   const LogReader reader_;
 
   Mutex commit_mutex_;  ///< taken before mutex_
+  /// The commit file of the snapshot as it was read or written; nothing when cleaned up.
+  std::optional<store::FileInfo> tail_ GUARDED_BY(commit_mutex_);
   mutable Mutex mutex_;
   std::shared_ptr<const Snapshot> snapshot_ GUARDED_BY(mutex_);
   KeyIndex keys_ GUARDED_BY(mutex_);

@@ -135,7 +135,7 @@ bool StagedCommit::IsReplayed(const TableLog& log) const {
   }
   for (const ProducerSequence& producer : spec_.producers) {
     const auto last = log.LastSequence(producer.app_id);
-    if (last && *last >= producer.version) return true;
+    if (last && *last >= producer.First()) return true;
   }
   return false;
 }

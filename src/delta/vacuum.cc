@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <unordered_set>
 #include <utility>
 
 #include "base/error.h"
@@ -53,22 +54,38 @@ class KeptFiles {
     return {};
   }
 
-  void Finish() { std::sort(hashes_.begin(), hashes_.end()); }
+  void Finish() {
+    std::sort(hashes_.begin(), hashes_.end());
+    std::sort(names_.begin(), names_.end());
+  }
 
   bool Contains(std::string_view path) const {
-    return std::binary_search(hashes_.begin(), hashes_.end(), HashOfKey(path));
+    return std::binary_search(hashes_.begin(), hashes_.end(), HashOfKey(path)) ||
+           std::binary_search(names_.begin(), names_.end(), HashOfKey(NameOf(path)));
   }
 
  private:
+  static std::string_view NameOf(std::string_view path) {
+    return path.substr(path.rfind('/') + 1);
+  }
+  void KeepName(std::string_view path_in_log) {
+    auto decoded = DecodePath(path_in_log);
+    if (decoded.ok()) names_.push_back(HashOfKey(NameOf(decoded->path)));
+  }
+
   arrow::Status Keep(std::string_view path_in_log,
                      const std::optional<DeletionVectorDescriptor>& vector) {
     auto path = PathBelowRoot(store_, path_in_log);
-    // What lies outside the root is never listed, so never removed.
     if (path.ok()) hashes_.push_back(HashOfKey(*path));
     if (!path.ok() && CodeOf(path.status()) != ErrorCode::kNotBuilt) return path.status();
+    // Seemingly outside the root, but perhaps below it through a link: kept by its name.
+    if (!path.ok()) KeepName(path_in_log);
     if (!vector) return {};
     auto vector_path = DeletionVectorPath(store_, *vector);
     if (vector_path.ok()) hashes_.push_back(HashOfKey(*vector_path));
+    if (!vector_path.ok() && vector->storage_type == "p") {
+      KeepName(vector->path_or_inline);
+    }
     return !vector_path.ok() && CodeOf(vector_path.status()) != ErrorCode::kNotBuilt
                ? vector_path.status()
                : arrow::Status::OK();
@@ -76,6 +93,7 @@ class KeptFiles {
 
   const store::Store& store_;
   std::vector<uint64_t> hashes_;
+  std::vector<uint64_t> names_;  ///< of files that the log names by an absolute path
 };
 
 /// Whether a file of this name may be the table's, or is a leftover of this store.
@@ -110,6 +128,7 @@ class VacuumRun {
     }
     ARROW_RETURN_NOT_OK(CheckWritable(snapshot->state()));
     ARROW_RETURN_NOT_OK(ChooseRetention(*snapshot));
+    ARROW_RETURN_NOT_OK(FindNestedTables());
     ARROW_RETURN_NOT_OK(Find(*snapshot, Count::kAll));
     if (options_.mode == VacuumMode::kDryRun) return std::move(report_);
     ARROW_RETURN_NOT_OK(LogStart(snapshot).status());
@@ -142,6 +161,22 @@ class VacuumRun {
     return {};
   }
 
+  /// Folders below that are tables of their own: nothing in them is ours.
+  arrow::Status FindNestedTables() {
+    return store_->ListBelow("", [&](const store::FileInfo& file) -> arrow::Status {
+      const size_t at = file.path.find("/_delta_log/");
+      if (at != std::string::npos) nested_.insert(file.path.substr(0, at + 1));
+      return {};
+    });
+  }
+  bool IsNested(std::string_view path) const {
+    for (size_t at = path.find('/'); at != std::string_view::npos;
+         at = path.find('/', at + 1)) {
+      if (nested_.contains(std::string(path.substr(0, at + 1)))) return true;
+    }
+    return false;
+  }
+
   /// What is needed now, and the files (all counted, or those of one pass kept by name)
   /// that are not.
   arrow::Status Find(const Snapshot& snapshot, Count count) {
@@ -154,7 +189,7 @@ class VacuumRun {
     pass_.clear();
     return store_->ListBelow("", [&](const store::FileInfo& file) -> arrow::Status {
       if (file.modified_ms >= cutoff_ms_ || !IsCandidate(file.path) ||
-          kept.Contains(file.path)) {
+          kept.Contains(file.path) || IsNested(file.path)) {
         return {};
       }
       if (count == Count::kPass) {
@@ -216,6 +251,7 @@ class VacuumRun {
   int64_t cutoff_ms_ = 0;
   VacuumReport report_;
   std::vector<store::FileInfo> pass_;
+  std::unordered_set<std::string> nested_;  ///< "folder/" of other tables below the root
 };
 
 }  // namespace

@@ -332,6 +332,7 @@ bool BatchUpload::Submit() {
   job.unit.table = table_;
   if (has_producer()) {
     sink::LedgerEntry entry = NewLedgerEntry();
+    entry.first_sequence = SequenceOf(unit_.messages.front().offset);
     entry.sequence = SequenceOf(unit_.messages.back().offset);
     entry.rows = unit_.rows;
     entry.bytes = unit_.bytes;

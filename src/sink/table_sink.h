@@ -60,6 +60,7 @@ struct LedgerEntry {
   std::string sha256;    ///< 32 bytes, content of the request; with key
   std::string producer;  ///< or empty
   int64_t sequence = 0;  ///< with producer: the last sequence covered
+  int64_t first_sequence = 0;  ///< with producer: the first; not stored
   int64_t rows = 0;
   int64_t bytes = 0;
   int64_t batches = 0;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <unordered_set>
@@ -277,11 +278,28 @@ class LocalStore final : public Store {
   std::unordered_set<std::string> anchored_ GUARDED_BY(mutex_);
 };
 
+/// Makes the name of `folder`, and of every folder above it, durable: any of them may just
+/// have been made. One that may not be read is somebody else's.
+arrow::Status SyncParents(const std::filesystem::path& folder) {
+  for (auto at = folder; at.has_relative_path();) {
+    at = at.parent_path();
+    const Descriptor opened(open(at.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (opened.get() < 0 && errno == EACCES) return {};
+    const bool synced = opened.get() >= 0 && (fsync(opened.get()) == 0 ||
+                                              errno == EROFS || errno == EINVAL);
+    if (!synced) return SystemError("syncing the folder failed", at.string(), errno);
+  }
+  return {};
+}
+
 }  // namespace
 
 arrow::Result<std::shared_ptr<Store>> OpenLocalStore(std::string_view folder,
                                                      Durability durability, bool create) {
   ARROW_ASSIGN_OR_RAISE(LocalFolder opened, LocalFolder::Open(std::string(folder), create));
+  if (create && durability == Durability::kSync) {
+    ARROW_RETURN_NOT_OK(SyncParents(opened.path()));
+  }
   return std::make_shared<LocalStore>(std::move(opened), durability);
 }
 

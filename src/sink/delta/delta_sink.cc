@@ -236,6 +236,8 @@ arrow::Status DeltaSink::Checkpoint() {
   arrow::Status first_failure;
   registry_->VisitOpen([&](OpenTable& table) {
     arrow::Status status = table.table().WriteCheckpoint();
+    // A foreign table that was opened to be read and that we may not write.
+    if (!status.ok() && CodeOf(status) == ErrorCode::kNotBuilt) return;
     if (first_failure.ok() && !status.ok()) {
       first_failure = WithContext("table " + table.name().ToString(), status);
     }

@@ -7,7 +7,7 @@ namespace arrowport::sink {
 std::optional<delta::ProducerSequence> ProducerOf(
     const std::optional<LedgerEntry>& entry) {
   if (!entry || entry->producer.empty()) return std::nullopt;
-  return delta::ProducerSequence{entry->producer, entry->sequence};
+  return delta::ProducerSequence{entry->producer, entry->sequence, entry->first_sequence};
 }
 
 std::optional<delta::KeyEntry> KeyOf(const std::optional<LedgerEntry>& entry) {
