@@ -71,5 +71,28 @@ TEST(StreamSettings, MistakesAreNamed) {
             ErrorCode::kNotBuilt);
 }
 
+TEST(StreamSettings, DeltaOptionsWinWhereDeltaIsWritten) {
+  auto of = [](const SettingTexts& texts) { return ApplySettings({}, texts).ValueOrDie(); };
+  using enum schema::SchemaMode;
+  EXPECT_EQ(WriteOptionsOf(of({})).schema_mode, kStrict);
+  EXPECT_EQ(WriteOptionsOf(of({{"backend", "delta"}})).schema_mode, kMerge);
+  EXPECT_EQ(WriteOptionsOf(of({{"backend", "delta"}, {"schema_mode", "strict"}})).schema_mode,
+            kStrict);
+  const auto both = of({{"backend", "delta"},
+                        {"schema_mode", "strict"},
+                        {"delta_options.schema_mode", "widen"},
+                        {"mode", "overwrite"},
+                        {"delta_options.mode", "append"},
+                        {"partition_by", "a,b"}});
+  EXPECT_EQ(WriteOptionsOf(both).schema_mode, kWiden);
+  EXPECT_EQ(WriteOptionsOf(both).partition_by, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(WriteModeOf(both), WriteMode::kAppend);
+  EXPECT_EQ(WriteModeOf(of({{"backend", "delta"}, {"mode", "overwrite"}})),
+            WriteMode::kOverwrite);
+  EXPECT_EQ(WriteModeOf(of({{"delta_options.mode", "overwrite"}})), WriteMode::kAppend);
+  EXPECT_EQ(CommitSpacingOf(of({{"backend", "delta"}})).count(), 500);
+  EXPECT_EQ(CommitSpacingOf(of({})).count(), 0);
+}
+
 }  // namespace
 }  // namespace arrowport::ingest

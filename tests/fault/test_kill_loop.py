@@ -286,3 +286,39 @@ def test_named_point(tmp_path, point):
     assert ledger.verify(tmp_path / "landing.duckdb", TABLE) == 2
     leftovers = {p.name for p in tmp_path.iterdir()} - {"landing.duckdb", "server.log", "quarantine"}
     assert not [name for name in leftovers if not name.startswith("ready-")], leftovers
+
+
+@pytest.mark.parametrize("rows", [5_000, 300_000])
+@pytest.mark.parametrize("point", DELTA_POINTS)
+def test_named_point_of_delta(tmp_path, point, rows):
+    """As test_named_point, with data files and a log: both ways into a table, judged by deltalake."""
+    pytest.importorskip("deltalake")
+    ledger = Ledger()
+    lake = tmp_path / "lake"
+    settings = ["--delta-path", lake, "--set", "delta_options.commit_interval_ms=0",
+                "--set", "storage_backend=delta", "--set", "delta_config.checkpoint_interval=1"]
+    with Server(tmp_path, *settings) as server:
+        assert server.ingest(TABLE, ledger.send("before", 10), key="before").status == 200
+        ledger.acknowledge("before")
+        server.restart(faults=f"{point}=kill@1")
+        batch = ledger.send("during", rows)
+        try:
+            reply = server.ingest(TABLE, batch, key="during")
+            assert reply.status == 200
+            ledger.acknowledge("during")
+        except Exception as error:
+            assert isinstance(error, (OSError, EOFError)) or type(error).__module__ == "http.client", error
+        server.process.wait(20)
+        server.kill9()
+        found = ledger.verify(lake, TABLE)
+        if point in ("ingest.reply.before", "sink.commit.after", "delta.commit.after_log") or "checkpoint" in point:
+            assert found == 2, f"an acknowledged or committed request is lost after a death at {point}"
+        elif not point.startswith("store."):
+            assert found == 1, f"a request without its log entry is there after a death at {point}"
+        server.restart()
+        again = server.ingest(TABLE, batch, key="during")
+        assert again.status == 200, again.body
+        assert again.json["idempotent_replay"] is (found == 2)
+        ledger.acknowledge("during")
+        assert server.stop() == 0
+    assert ledger.verify(lake, TABLE) == 2

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/fault_point.h"
+#include "base/log.h"
 
 namespace arrowport::sink {
 
@@ -26,7 +27,11 @@ WriteOutcome DeltaBulkWrite::Commit(std::optional<LedgerEntry> ledger) {
   WriteOutcome outcome = OutcomeOf(committed, PlanOf(*plan_), *table_);
   if (NeedsReopening(committed.status)) registry_->Forget(*table_);
   if (on_commit_) on_commit_(table_->name(), committed.status);
-  if (outcome.status.ok()) upkeep_->Look(table_);
+  if (!outcome.status.ok()) return outcome;
+  // What fails here cannot undo the commit.
+  const arrow::Status after = FaultPoint("sink.commit.after");
+  if (!after.ok()) LogWarn("after a commit", {{"error", after.message()}});
+  upkeep_->Look(table_);
   return outcome;
 }
 
