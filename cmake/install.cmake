@@ -36,7 +36,7 @@ install(FILES "${CMAKE_BINARY_DIR}/arrowport-config.cmake"
   DESTINATION "${package_dir}" COMPONENT library)
 
 # In a wheel pyarrow is the neighbour: its folder holds the Arrow libraries.
-if(ARROWPORT_PYTHON_PACKAGE)
+if(ARROWPORT_BUILD_PYTHON)
   install(TARGETS arrowport_python LIBRARY DESTINATION arrowport COMPONENT python)
   set_target_properties(arrowport PROPERTIES
     INSTALL_RPATH "$ORIGIN/../../pyarrow;$ORIGIN/../_lib")
