@@ -10,7 +10,7 @@ file(WRITE "${CMAKE_BINARY_DIR}/library_anchor.cc" "")
 add_library(arrowport_library SHARED EXCLUDE_FROM_ALL "${CMAKE_BINARY_DIR}/library_anchor.cc")
 add_library(arrowport::arrowport ALIAS arrowport_library)
 target_link_libraries(arrowport_library PRIVATE arrowport_flags
-  -Wl,--whole-archive arrowport_client arrowport_zerobus -Wl,--no-whole-archive)
+  "$<LINK_LIBRARY:WHOLE_ARCHIVE,arrowport_client,arrowport_zerobus>")
 target_link_libraries(arrowport_library PUBLIC arrowport::arrow)
 target_include_directories(arrowport_library PUBLIC
   "$<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include>" "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
