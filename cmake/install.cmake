@@ -10,7 +10,7 @@ file(WRITE "${CMAKE_BINARY_DIR}/library_anchor.cc" "")
 add_library(arrowport_library SHARED EXCLUDE_FROM_ALL "${CMAKE_BINARY_DIR}/library_anchor.cc")
 add_library(arrowport::arrowport ALIAS arrowport_library)
 target_link_libraries(arrowport_library PRIVATE arrowport_flags
-  -Wl,--whole-archive arrowport_client arrowport_zerobus -Wl,--no-whole-archive)
+  "$<LINK_LIBRARY:WHOLE_ARCHIVE,arrowport_client,arrowport_zerobus>")
 target_link_libraries(arrowport_library PUBLIC arrowport::arrow)
 target_include_directories(arrowport_library PUBLIC
   "$<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include>" "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
@@ -36,7 +36,7 @@ install(FILES "${CMAKE_BINARY_DIR}/arrowport-config.cmake"
   DESTINATION "${package_dir}" COMPONENT library)
 
 # In a wheel pyarrow is the neighbour: its folder holds the Arrow libraries.
-if(ARROWPORT_PYTHON_PACKAGE)
+if(ARROWPORT_BUILD_PYTHON)
   install(TARGETS arrowport_python LIBRARY DESTINATION arrowport COMPONENT python)
   set_target_properties(arrowport PROPERTIES
     INSTALL_RPATH "$ORIGIN/../../pyarrow;$ORIGIN/../_lib")
