@@ -29,7 +29,8 @@ class Writer {
   virtual ~Writer() = default;
   /// Sends a batch and returns its offset (from 0) without waiting for its
   /// acknowledgement; waits while too much is unacknowledged. After an error everything
-  /// acknowledged stays, the rest was not applied and the writer is dead.
+  /// acknowledged stays, the rest was not applied and the writer is dead; but a batch of
+  /// another schema is refused (INVALID_ARGUMENT) and the writer goes on.
   virtual arrow::Result<int64_t> Write(const std::shared_ptr<arrow::RecordBatch>& batch) = 0;
   /// Waits until every batch written before is durable.
   virtual arrow::Status Flush() = 0;

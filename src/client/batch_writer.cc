@@ -17,14 +17,21 @@ namespace {
 /// One call of the stream; its reader thread ends with it.
 class BatchWriter : public Writer {
  public:
-  BatchWriter(std::unique_ptr<Upload> upload, const WriterOptions& options)
-      : options_(options), upload_(std::move(upload)) {
+  BatchWriter(std::unique_ptr<Upload> upload, std::shared_ptr<arrow::Schema> schema,
+              const WriterOptions& options)
+      : options_(options), schema_(std::move(schema)), upload_(std::move(upload)) {
     reader_ = std::thread([this] { ReadAcks(); });
   }
 
   ~BatchWriter() override { (void)Close(); }
 
   arrow::Result<int64_t> Write(const std::shared_ptr<arrow::RecordBatch>& batch) override {
+    // Refused here, where nothing was sent: the server would never answer.
+    if (!batch->schema()->Equals(*schema_, /*check_metadata=*/false)) {
+      return Error(ErrorCode::kInvalidArgument,
+                   "the batch does not have the schema the writer was opened with: ",
+                   batch->schema()->ToString());
+    }
     MutexLock order(write_mutex_);
     const int64_t bytes = arrow::util::ReferencedBufferSize(*batch).ValueOr(0);
     int64_t offset = 0;
@@ -136,6 +143,7 @@ class BatchWriter : public Writer {
   }
 
   const WriterOptions options_;
+  const std::shared_ptr<arrow::Schema> schema_;
   const std::unique_ptr<Upload> upload_;
   std::thread reader_;
   Mutex write_mutex_;  // before mutex_; keeps writes in order and away from the end
@@ -162,7 +170,7 @@ arrow::Result<std::unique_ptr<Writer>> OpenBatchWriter(
   request.sequence = options.sequence;
   request.settings = options.settings;
   ARROW_ASSIGN_OR_RAISE(auto upload, Upload::Open(std::move(connection), request, schema));
-  return std::make_unique<BatchWriter>(std::move(upload), options);
+  return std::make_unique<BatchWriter>(std::move(upload), schema, options);
 }
 
 }  // namespace arrowport::client

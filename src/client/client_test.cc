@@ -234,6 +234,15 @@ TEST_F(ClientTest, WriterAcknowledgesEveryBatch) {
   EXPECT_EQ(peer_.requests().at(0)["sequence"], 42);
 }
 
+TEST_F(ClientTest, WriterRefusesAnotherSchemaAndGoesOn) {
+  auto writer = client_->OpenWriter("s", MakeBatch(0)->schema()).ValueOrDie();
+  ASSERT_TRUE(writer->Write(MakeBatch(2)).ok());
+  auto other = MakeBatch(2)->RemoveColumn(0).ValueOrDie();
+  EXPECT_EQ(CodeOf(writer->Write(other).status()), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(*writer->Write(MakeBatch(2)), 1);
+  EXPECT_EQ(writer->Close()->rows, 4);
+}
+
 TEST_F(ClientTest, WriterReportsTheServersRefusalAndKeepsWhatWasAcknowledged) {
   peer_.refuse_message = [](int64_t message) {
     return message == 2 ? arrow::Status::Invalid("bad batch") : arrow::Status::OK();
