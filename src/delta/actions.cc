@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "delta/action_add_line.h"
 #include "delta/action_json.h"
 
 namespace arrowport::delta {
@@ -283,6 +284,8 @@ std::string_view DeletionVectorFault(const DeletionVectorDescriptor& descriptor)
 }
 
 arrow::Result<std::optional<Action>> ParseAction(std::string_view line) {
+  AddFile add;
+  if (ParsePlainAdd(line, &add)) return Action(std::move(add));
   const Json parsed = Json::parse(line.begin(), line.end(), nullptr, false);
   if (parsed.is_discarded() || !parsed.is_object()) {
     return Error(ErrorCode::kStorageCorrupt, "malformed action: no JSON object: ",

@@ -53,6 +53,36 @@ TEST(Actions, LinesSurvive) {
   }
 }
 
+/// A member that the plain reader does not know sends a line to the general one.
+TEST(Actions, BothReadersOfAddsAgree) {
+  const auto both = [](const std::string& members) {
+    const auto text = [](const std::string& line) -> std::string {
+      const auto action = ParseAction(line);
+      return action.ok() ? ActionToJson(action->value()) : "refused";
+    };
+    const std::string plain = text("{\"add\":{" + members + "}}");
+    EXPECT_EQ(plain, text("{\"add\":{\"unknown\":1," + members + "}}")) << members;
+    return plain;
+  };
+  const std::string path = R"("path":"x","size":1)";
+  EXPECT_THAT(both(R"("path":"a\"b\\c","size":7,"stats":"{\"numRecords\":3}")"),
+              HasSubstr(R"("a\"b\\c")"));
+  both(path + R"(,"partitionValues":{"a":"","b":null,"c":"d"},"dataChange":false)");
+  both(path + R"(,"partitionValues":{})");
+  both(R"( "path" : "x" , "size" : 1 )");
+  both(R"("path":"\u00e9\n","size":1)");
+  both("\"path\":\"\xC3\xA9\",\"size\":1");
+  both(R"("path":"x","size":1,"path":"y")");
+  both(path + R"(,"partitionValues":{"a":"1","a":null})");
+  for (const char* bad :
+       {R"("path":"x")", R"("size":1)", R"("path":"x","size":-1)", R"("path":"x","size":01)",
+        R"("path":"x","size":1.0)", R"("path":"x","size":"1")", R"("path":"x","size":1,)",
+        R"("path":"x" "size":1)", R"("path":"x","size":1,"dataChange":1)",
+        R"("path":5,"size":1)", R"("path":"x","size":99999999999999999999)"}) {
+    EXPECT_EQ(both(bad), "refused") << bad;
+  }
+}
+
 TEST(Actions, EmptyPartitionValueIsNull) {
   const auto add = Parsed<AddFile>(
       R"({"add":{"path":"x","size":1,"partitionValues":{"a":"","b":"c"},"tags":null}})");

@@ -57,10 +57,13 @@ arrow::Result<std::shared_ptr<const Snapshot>> Replay(const store::Store& store,
   int64_t modified_ms = 0;
   if (segment.checkpoint != nullptr) {
     ARROW_ASSIGN_OR_RAISE(auto content, ReadCheckpoint(store, *segment.checkpoint));
+    const bool in_commit_timestamps =
+        content.metadata &&
+        TableProperties::From(content.metadata->configuration).in_commit_timestamps;
     ARROW_RETURN_NOT_OK(change.AddCheckpoint(std::move(content)));
     const LogEntry* commit = listing.FindCommit(segment.checkpoint->version);
     modified_ms = commit != nullptr ? commit->modified_ms : segment.checkpoint->modified_ms;
-    if (segment.commits.empty() && commit != nullptr) {
+    if (segment.commits.empty() && commit != nullptr && in_commit_timestamps) {
       // Only the commit knows its in-commit timestamp.
       ARROW_ASSIGN_OR_RAISE(auto info, ReadInfo(store, commit->version));
       ARROW_RETURN_NOT_OK(change.AddCommit({std::move(info)}));

@@ -24,17 +24,20 @@ class KeptFiles {
  public:
   explicit KeptFiles(const store::Store& store) : store_(store) {}
 
-  arrow::Status Take(const Snapshot& snapshot) {
+  /// Live files, and those removed since `since_ms`.
+  arrow::Status Take(const Snapshot& snapshot, int64_t since_ms) {
     arrow::Status status;
     const auto keep = [&](const auto& file) {
       if (status.ok()) status = Keep(file.path, file.deletion_vector);
     };
     snapshot.VisitFiles([&](int64_t, const AddFile& file) { keep(file); });
-    snapshot.VisitTombstones(keep);
+    snapshot.VisitTombstones([&](const RemoveFile& file) {
+      if (file.deletion_timestamp_ms.value_or(0) >= since_ms) keep(file);
+    });
     return status;
   }
 
-  /// The removals and additions of commits that are younger than the retention: where it
+  /// The removals of commits that are younger than the retention: where it
   /// is longer than the table's own, the snapshot no longer has all tombstones.
   arrow::Status TakeCommits(const LogReader& log, int64_t since_ms) {
     ARROW_ASSIGN_OR_RAISE(const LogListing listing, ListLog(store_, 0));
@@ -143,7 +146,7 @@ class VacuumRun {
   /// that are not.
   arrow::Status Find(const Snapshot& snapshot, Count count) {
     KeptFiles kept(*store_);
-    ARROW_RETURN_NOT_OK(kept.Take(snapshot));
+    ARROW_RETURN_NOT_OK(kept.Take(snapshot, cutoff_ms_));
     if (report_.retention_ms > snapshot.state().properties.deleted_file_retention_ms) {
       ARROW_RETURN_NOT_OK(kept.TakeCommits(LogReader(store_), cutoff_ms_));
     }

@@ -19,7 +19,8 @@ namespace arrowport::delta {
 namespace {
 
 constexpr int kRankBits = 10;
-constexpr size_t kCutsMax = (size_t{1} << kRankBits) - 2;  // rank 0 is NULL's
+constexpr size_t kRankMax = (size_t{1} << kRankBits) - 1;
+constexpr size_t kCutsMax = kRankMax - 1;  // rank 0 is NULL's
 constexpr int kColumnsMax = 16;
 /// Texts are compared by so many bytes at most.
 constexpr size_t kTextBytesMax = 64;
@@ -107,7 +108,8 @@ arrow::Result<ZOrderCurve> ZOrderCurve::Make(
     Cuts cuts;
     for (size_t cut = 1; cut <= kCutsMax && !values.empty(); ++cut) {
       const std::string& value = values[cut * values.size() / (kCutsMax + 1)];
-      if (cuts.empty() || cuts.back() != value) cuts.push_back(value);
+      // A cut at the lowest value would part nothing.
+      if (value != (cuts.empty() ? values.front() : cuts.back())) cuts.push_back(value);
     }
     curve.cuts_.push_back(std::move(cuts));
   }
@@ -124,8 +126,11 @@ arrow::Result<std::shared_ptr<arrow::Array>> ZOrderCurve::Keys(
     ARROW_RETURN_NOT_OK(VisitComparable(
         *columns.column(static_cast<int>(i)), [&](int64_t row, const std::string& text) {
           const auto above = std::upper_bound(cuts.begin(), cuts.end(), text);
+          // Few distinct values are spread over all ranks, so that every column has a say
+          // in the first bits.
+          const auto position = static_cast<size_t>(above - cuts.begin());
           ranks[i][static_cast<size_t>(row)] =
-              static_cast<uint16_t>(1 + (above - cuts.begin()));
+              static_cast<uint16_t>(1 + position * kRankMax / (cuts.size() + 1));
         }));
   }
   const size_t key_bytes = (count * kRankBits + 7) / 8;
