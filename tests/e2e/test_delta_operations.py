@@ -143,7 +143,7 @@ def test_refusals(server, events):
         ("/delta/events/vacuum?dry_run=false", b"{}", 400, "INVALID_ARGUMENT"),
         ("/delta/events/restore", b"{}", 400, "INVALID_ARGUMENT"),
         ("/delta/events/restore", b'{"version": 99}', 404, None),
-        ("/delta/events/optimize", b'{"z_order_by": ["nothing"]}', 404, "COLUMN_NOT_FOUND"),
+        ("/delta/events/optimize", b'{"z_order_by": ["nothing"]}', 400, "COLUMN_NOT_FOUND"),
         ("/delta/events/optimize", b'{"table": "other"}', 400, "INVALID_ARGUMENT"),
         ("/delta/nothing/checkpoint", b"", 404, "TABLE_NOT_FOUND"),
     ]:
