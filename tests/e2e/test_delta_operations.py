@@ -336,3 +336,24 @@ def test_command_line_without_server(make_server):
     listing = run_cli("delta", "list", "--local", "--json", "--db", folder / "landing.duckdb", "--delta-path",
                       folder / "tables")
     assert json.loads(listing.stdout)["tables"][0]["num_rows"] == ROWS
+
+
+# What is seen from outside.
+
+
+def test_metrics(server):
+    fill(server, "metered", 3)
+    metrics = server.metrics()
+    assert metrics['arrowport_delta_table_version{table="metered"}'] == 2
+    assert metrics['arrowport_delta_table_files{table="metered"}'] == 3
+    assert metrics['arrowport_delta_table_small_files{table="metered"}'] == 3
+    assert metrics['arrowport_delta_table_size_bytes{table="metered"}'] > 0
+    assert 0 <= metrics['arrowport_freshness_seconds{table="metered"}'] < 60
+    assert metrics['arrowport_delta_commits_total{table="metered",result="committed"}'] == 3
+    post(server, "/delta/metered/optimize", {})
+    assert server.metrics()['arrowport_delta_table_small_files{table="metered"}'] == 1
+
+
+def test_terminal_and_help():
+    usage = run_cli("delta", "--help").stdout
+    assert all(name in usage for name in ("list", "info", "history", "vacuum", "restore", "optimize", "checkpoint"))
