@@ -1,6 +1,7 @@
 """Operations on Delta tables by HTTP, Flight and the command line, judged by a foreign reader."""
 
 import json
+import threading
 
 import pyarrow as pa
 import pyarrow.flight as flight
@@ -357,3 +358,30 @@ def test_metrics(server):
 def test_terminal_and_help():
     usage = run_cli("delta", "--help").stdout
     assert all(name in usage for name in ("list", "info", "history", "vacuum", "restore", "optimize", "checkpoint"))
+
+
+def test_writers_go_on_beside_maintenance(server):
+    fill(server, "busy", 8)
+    stop, landed, failures = threading.Event(), [8], []
+
+    def write():
+        while not stop.is_set():
+            reply = server.ingest("busy", rows_from(landed[0] * ROWS), parameters={"backend": "delta"})
+            if reply.status != 200:
+                failures.append(reply.body)
+                return
+            landed[0] += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for fields in ({}, {"z_order_by": ["id"]}, {}, {"z_order_by": ["kind", "id"]}):
+            post(server, "/delta/busy/optimize", fields)
+        reply_json(server.post("/delta/busy/checkpoint"))
+    finally:
+        stop.set()
+        writer.join()
+    assert not failures and landed[0] > 8
+    rows = landed[0] * ROWS
+    assert server.rows("SELECT count(*), count(DISTINCT id), sum(id)::BIGINT FROM delta.busy") == [
+        (rows, rows, rows * (rows - 1) // 2)]
