@@ -60,7 +60,7 @@ class Maintenance::State {
     ARROW_ASSIGN_OR_RAISE(const RequestFields fields, RequestFields::Parse(request.body));
     ARROW_ASSIGN_OR_RAISE(const std::string table, TableOf(operation, request, fields));
     auto reply = Dispatch(operation, table, fields);
-    Count(operation, table, reply.status());
+    LogEnd(operation, table, reply.status());
     if (!reply.ok()) return reply.status();
     return TextOf(*reply);
   }
@@ -135,8 +135,8 @@ class Maintenance::State {
     return Json{{"tables", std::move(tables)}, {"more", more}};
   }
 
-  void Count(const OperationInfo& operation, const std::string& table,
-             const arrow::Status& status) {
+  static void LogEnd(const OperationInfo& operation, const std::string& table,
+                     const arrow::Status& status) {
     if (operation.effect != Effect::kExclusive) return;
     if (status.ok()) {
       LogInfo("table maintenance done",

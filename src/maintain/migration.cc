@@ -94,6 +94,7 @@ class Run {
                             options_.delta_tables->Open(plan_.name));
       plan_.source_version = handle.table->snapshot()->version();
     }
+    ARROW_RETURN_NOT_OK(CheckUpload(*options_.ingest, NewUpload()));
     ARROW_RETURN_NOT_OK(MakeTarget());
     ARROW_RETURN_NOT_OK(ReadTargetTypes());
     ARROW_ASSIGN_OR_RAISE(const Checksum present, TargetChecksum());

@@ -159,6 +159,10 @@ arrow::Result<std::shared_ptr<arrow::Table>> ReadRows(query::Service& service,
   return arrow::Table::FromRecordBatches(rows->schema(), batches);
 }
 
+arrow::Status CheckUpload(ingest::Service& service, ingest::Request request) {
+  return service.Open(std::move(request), std::make_shared<Waiter>()).status();
+}
+
 arrow::Result<ingest::Receipt> Upload(
     ingest::Service& service, ingest::Request request,
     const std::shared_ptr<arrow::Schema>& schema,

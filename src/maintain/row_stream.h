@@ -40,6 +40,9 @@ class RowStream {
 arrow::Result<std::shared_ptr<arrow::Table>> ReadRows(query::Service& service,
                                                       std::string sql);
 
+/// Whether an upload like this would be taken; lands nothing. Errors: as Service::Open.
+arrow::Status CheckUpload(ingest::Service& service, ingest::Request request);
+
 /// Lands `batches` (of `schema`) as one transaction; blocks until they are durable.
 /// Errors: the service's.
 arrow::Result<ingest::Receipt> Upload(

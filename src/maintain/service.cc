@@ -7,8 +7,10 @@ namespace {
 
 constexpr std::array kOperations = {
     OperationInfo{"list", "Delta tables of this server", false, Effect::kRead},
-    OperationInfo{"info", "Version, size, schema and properties of a Delta table", true, Effect::kRead},
-    OperationInfo{"history", "Commits of a Delta table, newest first", true, Effect::kRead},
+    OperationInfo{"info", "Version, size, schema and properties of a Delta table", true,
+                  Effect::kRead},
+    OperationInfo{"history", "Commits of a Delta table, newest first", true,
+                  Effect::kRead},
     OperationInfo{"vacuum", "Removes files no version within the retention needs", true,
                   Effect::kExclusive},
     OperationInfo{"restore", "Makes a Delta table what it was at an earlier version", true,

@@ -1,6 +1,7 @@
 """Operations on Delta tables by HTTP, Flight and the command line, judged by a foreign reader."""
 
 import json
+import threading
 
 import pyarrow as pa
 import pyarrow.flight as flight
@@ -143,7 +144,7 @@ def test_refusals(server, events):
         ("/delta/events/vacuum?dry_run=false", b"{}", 400, "INVALID_ARGUMENT"),
         ("/delta/events/restore", b"{}", 400, "INVALID_ARGUMENT"),
         ("/delta/events/restore", b'{"version": 99}', 404, None),
-        ("/delta/events/optimize", b'{"z_order_by": ["nothing"]}', 404, "COLUMN_NOT_FOUND"),
+        ("/delta/events/optimize", b'{"z_order_by": ["nothing"]}', 400, "COLUMN_NOT_FOUND"),
         ("/delta/events/optimize", b'{"table": "other"}', 400, "INVALID_ARGUMENT"),
         ("/delta/nothing/checkpoint", b"", 404, "TABLE_NOT_FOUND"),
     ]:
@@ -336,3 +337,51 @@ def test_command_line_without_server(make_server):
     listing = run_cli("delta", "list", "--local", "--json", "--db", folder / "landing.duckdb", "--delta-path",
                       folder / "tables")
     assert json.loads(listing.stdout)["tables"][0]["num_rows"] == ROWS
+
+
+# What is seen from outside.
+
+
+def test_metrics(server):
+    fill(server, "metered", 3)
+    metrics = server.metrics()
+    assert metrics['arrowport_delta_table_version{table="metered"}'] == 2
+    assert metrics['arrowport_delta_table_files{table="metered"}'] == 3
+    assert metrics['arrowport_delta_table_small_files{table="metered"}'] == 3
+    assert metrics['arrowport_delta_table_size_bytes{table="metered"}'] > 0
+    assert 0 <= metrics['arrowport_freshness_seconds{table="metered"}'] < 60
+    assert metrics['arrowport_delta_commits_total{table="metered",result="committed"}'] == 3
+    post(server, "/delta/metered/optimize", {})
+    assert server.metrics()['arrowport_delta_table_small_files{table="metered"}'] == 1
+
+
+def test_terminal_and_help():
+    usage = run_cli("delta", "--help").stdout
+    assert all(name in usage for name in ("list", "info", "history", "vacuum", "restore", "optimize", "checkpoint"))
+
+
+def test_writers_go_on_beside_maintenance(server):
+    fill(server, "busy", 8)
+    stop, landed, failures = threading.Event(), [8], []
+
+    def write():
+        while not stop.is_set():
+            reply = server.ingest("busy", rows_from(landed[0] * ROWS), parameters={"backend": "delta"})
+            if reply.status != 200:
+                failures.append(reply.body)
+                return
+            landed[0] += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for fields in ({}, {"z_order_by": ["id"]}, {}, {"z_order_by": ["kind", "id"]}):
+            post(server, "/delta/busy/optimize", fields)
+        reply_json(server.post("/delta/busy/checkpoint"))
+    finally:
+        stop.set()
+        writer.join()
+    assert not failures and landed[0] > 8
+    rows = landed[0] * ROWS
+    assert server.rows("SELECT count(*), count(DISTINCT id), sum(id)::BIGINT FROM delta.busy") == [
+        (rows, rows, rows * (rows - 1) // 2)]

@@ -15,9 +15,9 @@ namespace arrowport::sink {
 /// Destroying it uncommitted removes its files.
 class DeltaBulkWrite final : public BulkWrite {
  public:
-  /// `registry` outlives it.
   using OnCommit =
       std::function<void(const schema::TableName& name, const arrow::Status& status)>;
+  /// `registry` outlives it.
   DeltaBulkWrite(TableRegistry* registry, std::shared_ptr<Upkeep> upkeep,
                  OnCommit on_commit, std::shared_ptr<OpenTable> table,
                  std::shared_ptr<const Table> plan,
