@@ -284,7 +284,7 @@ TEST_F(DebugFilesTest, OneWriterForATablesFiles) {
 TEST_F(DebugFilesTest, AWriteErrorIsCountedAndTheSendGoesOn) {
   FakeService service;
   auto files = MakeFiles(Both());
-  // A folder in place of the file: it can neither be written nor moved over one.
+  // A file in place of the folder, and no folder at all: nothing can be made in them.
   fs::remove_all(folder_ / "zerobus/arrow");
   std::ofstream(folder_ / "zerobus/arrow") << "x";
   fs::remove_all(folder_ / "zerobus/descriptors");

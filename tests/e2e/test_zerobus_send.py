@@ -120,12 +120,18 @@ def test_exit_codes(emulator, tmp_path):
     assert cut.returncode == 4, cut.stderr  # the batches before the cut are durable
 
 
-def test_rows_survive_breaks(emulator, tmp_path):
+@pytest.mark.parametrize("recovery", ["true", "false"])
+def test_rows_survive_breaks(emulator, tmp_path, recovery):
+    """By the stream's own recovery, or as whole sends of the rows that are left."""
     emulator.script(faults=[{"point": "after_log", "action": {"type": "tcp_reset"}, "times": 2}])
+    connections = emulator.counters()["connections"]
     (tmp_path / "rows.arrows").write_bytes(ipc_stream(table(), chunk_rows=50))
     done = send(emulator, tmp_path / "rows.arrows",
-                "--set", "zerobus.stream.recovery_backoff_base_ms=10")
+                "--set", "zerobus.stream.recovery_backoff_base_ms=10",
+                "--set", f"zerobus.stream.recovery={recovery}", "--json")
     assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rows_durable"] == ROWS
+    assert emulator.counters()["connections"] == connections + 3
     assert sorted(set(new_ids(emulator))) == list(range(ROWS))
 
 
