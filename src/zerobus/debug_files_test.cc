@@ -7,10 +7,13 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <set>
+#include <thread>
 
 #include "arrowport/zerobus/writer.h"
 #include "base/error.h"
@@ -241,6 +244,67 @@ TEST_F(DebugFilesTest, AnotherSchemaBeginsFilesThatKeepTheirDescriptor) {
     EXPECT_EQ(row, std::string(i % 2 == 0 ? "{\"a\":" : "{\"b\":") +
                        std::to_string(i * 2) + "}");
   }
+}
+
+// Threads with different schemas and dictionaries, and files so small that batches are cut:
+// every file reads by itself, with the descriptor that is found for it.
+TEST_F(DebugFilesTest, ManyThreadsAndSchemas) {
+  constexpr int64_t kThreads = 4, kBatches = 20, kRows = 200;
+  auto options = Both();
+  options.file_bytes_max = 2048;
+  options.rotated_files_max = std::nullopt;
+  auto files = MakeFiles(options);
+  auto writer = MakeWriter(Disabled(files));
+  std::vector<std::thread> threads;
+  for (int64_t thread = 0; thread < kThreads; ++thread) {
+    threads.emplace_back([&, thread] {
+      const std::string name = thread % 2 == 0 ? "a" : "b";
+      for (int64_t i = 0; i < kBatches; ++i) {
+        const int64_t first = (thread * kBatches + i) * kRows;
+        arrow::StringDictionaryBuilder words;
+        for (int64_t row = 0; row < kRows; ++row) {
+          ASSERT_TRUE(words.Append(name + std::to_string((first + row) % 7)).ok());
+        }
+        auto column = words.Finish().ValueOrDie();
+        auto batch = arrow::RecordBatch::Make(
+            arrow::schema({arrow::field("id", arrow::int64(), false),
+                           arrow::field(name, column->type())}),
+            kRows, {Ids(first, kRows)->column(0), column});
+        ASSERT_TRUE(writer->SendBatch(batch).success());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_TRUE(writer->Shutdown().ok());
+  EXPECT_EQ(files->write_errors(), 0) << files->last_error();
+  std::vector<int64_t> ids;
+  auto paths = Rotated("arrow", kArrowExtension);
+  EXPECT_GT(paths.size(), 80u);
+  paths.push_back(Arrow());
+  for (const auto& path : paths) {
+    EXPECT_LE(fs::file_size(path), 2048u);
+    const auto more = ReadArrow(path);
+    ids.insert(ids.end(), more.begin(), more.end());
+  }
+  std::sort(ids.begin(), ids.end());
+  EXPECT_EQ(ids, Sequence(0, kThreads * kBatches * kRows));
+  std::set<std::string> expected;
+  for (const int64_t id : ids) {
+    const std::string name = id / (kBatches * kRows) % 2 == 0 ? "a" : "b";
+    expected.insert("{\"id\":" + std::to_string(id) + ",\"" + name + "\":\"" + name +
+                    std::to_string(id % 7) + "\"}");
+  }
+  std::set<std::string> rows;
+  paths = Rotated("proto", kProtoExtension);
+  paths.push_back(Proto());
+  for (const auto& path : paths) {
+    auto reader = DebugRecordReader::Open(path, "").ValueOrDie();
+    std::string row;
+    for (auto more = reader->Next(&row); more.ok() && *more; more = reader->Next(&row)) {
+      EXPECT_TRUE(rows.insert(row).second) << row;
+    }
+  }
+  EXPECT_EQ(rows, expected);
 }
 
 TEST_F(DebugFilesTest, DescriptorsGoWithTheLastRowsThatNeedThem) {
