@@ -29,6 +29,8 @@ void AddConfig(CLI::App& app, Context& context);
 void AddVersion(CLI::App& app, Context& context);
 void AddCompletion(CLI::App& app, Context& context);
 void AddZerobus(CLI::App& app, Context& context);
+void AddZerobusSend(CLI::App& zerobus, Context& context);
+void AddZerobusDecode(CLI::App& zerobus, Context& context);
 /// Commands of the contract whose ability comes later.
 void AddNotBuilt(CLI::App& app, Context& context);
 

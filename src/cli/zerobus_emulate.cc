@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
@@ -149,25 +148,14 @@ void AddEmulate(CLI::App& zerobus, Context& context) {
   command->callback([options, &context] { context.Finish(Emulate(*options)); });
 }
 
-void AddNotBuiltYet(CLI::App& zerobus, Context& context, const char* name,
-                    const char* doc) {
-  CLI::App* command = zerobus.add_subcommand(name, std::string(doc) + " (not built yet)");
-  command->group("Not built yet");
-  command->allow_extras();
-  command->callback([name, &context] {
-    std::cerr << "arrowport: `zerobus " << name << "` is not built yet\n";
-    context.FinishWith(kUsage);
-  });
-}
-
 }  // namespace
 
 void AddZerobus(CLI::App& app, Context& context) {
-  CLI::App* zerobus = app.add_subcommand("zerobus", "Databricks Zerobus: emulate");
+  CLI::App* zerobus = app.add_subcommand("zerobus", "Databricks Zerobus: send, decode, emulate");
   zerobus->require_subcommand(1);
+  AddZerobusSend(*zerobus, context);
+  AddZerobusDecode(*zerobus, context);
   AddEmulate(*zerobus, context);
-  AddNotBuiltYet(*zerobus, context, "send", "Send Arrow data");
-  AddNotBuiltYet(*zerobus, context, "decode", "Read debug files");
 }
 
 }  // namespace arrowport::cli

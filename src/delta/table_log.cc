@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/ids.h"
 #include "base/log.h"
+#include "delta/log_listing.h"
 
 namespace arrowport::delta {
 namespace {

@@ -275,7 +275,7 @@ arrow::Status WriterImpl::Submit(const std::shared_ptr<BatchDelivery>& delivery,
       return error;
     }
     if (first_time == FirstTime::kYes) {
-      ShowConverted(*converted, count, bytes / rows * count, Now() - began);
+      ShowConverted(**encoding, *converted, count, bytes / rows * count, Now() - began);
     }
     encoded_rows += converted->encoded_rows;
     const arrow::Status status =
@@ -314,12 +314,31 @@ arrow::Status WriterImpl::SubmitPart(const std::shared_ptr<BatchDelivery>& deliv
   return {};
 }
 
-void WriterImpl::ShowConverted(const Converted& converted, int64_t rows,
-                               int64_t arrow_bytes, std::chrono::nanoseconds time) {
+void WriterImpl::ShowDescriptor(const Encoding& encoding) const {
+  for (const auto& observer : options_.observers) {
+    observer->OnDescriptor(encoding.shown_descriptor());
+  }
+}
+
+void WriterImpl::ShowConverted(const Encoding& encoding, const Converted& converted,
+                               int64_t rows, int64_t arrow_bytes,
+                               std::chrono::nanoseconds time) {
   {
     MutexLock lock(mutex_);
     counters_.encoded_bytes += converted.encoded_bytes;
   }
+  if (!options_.writer_disabled) return ShowRows(converted, rows, arrow_bytes, time);
+  // No stream keeps the rows of different descriptors apart when nothing is sent.
+  MutexLock lock(shown_mutex_);
+  if (shown_key_ != encoding.stream_key()) {
+    shown_key_ = encoding.stream_key();
+    ShowDescriptor(encoding);
+  }
+  ShowRows(converted, rows, arrow_bytes, time);
+}
+
+void WriterImpl::ShowRows(const Converted& converted, int64_t rows, int64_t arrow_bytes,
+                          std::chrono::nanoseconds time) const {
   for (const auto& observer : options_.observers) {
     for (const Request& request : converted.requests) {
       if (!request.records) continue;

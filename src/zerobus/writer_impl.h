@@ -89,8 +89,11 @@ class WriterImpl final : public ZerobusWriter, public StreamListener {
   arrow::Status SubmitPart(const std::shared_ptr<BatchDelivery>& delivery,
                            const Encoding& encoding, Stream* stream, Converted converted,
                            Offsets* offsets);
-  void ShowConverted(const Converted& converted, int64_t rows, int64_t arrow_bytes,
-                     std::chrono::nanoseconds time);
+  void ShowDescriptor(const Encoding& encoding) const;
+  void ShowConverted(const Encoding& encoding, const Converted& converted, int64_t rows,
+                     int64_t arrow_bytes, std::chrono::nanoseconds time);
+  void ShowRows(const Converted& converted, int64_t rows, int64_t arrow_bytes,
+                std::chrono::nanoseconds time) const;
   void FinishSend(const TransmissionResult& result, std::chrono::nanoseconds time);
   TransmissionResult SendWithRetries(const std::shared_ptr<arrow::RecordBatch>& batch,
                                      const SendOptions& options);
@@ -101,6 +104,7 @@ class WriterImpl final : public ZerobusWriter, public StreamListener {
   arrow::Result<std::shared_ptr<const encode::TableSchema>> FindTable();
   arrow::Result<TokenLease> TableToken(const std::string& key);
 
+  arrow::Status FlushStream();
   arrow::Result<Hold> AcquireStream(const Encoding& encoding);
   std::shared_ptr<Stream> StartStream(const Encoding& encoding, int64_t first_offset);
   void Release();
@@ -118,6 +122,9 @@ class WriterImpl final : public ZerobusWriter, public StreamListener {
 
   Mutex table_mutex_;  ///< held while the table is fetched: one fetch for all
   std::shared_ptr<const encode::TableSchema> table_ GUARDED_BY(table_mutex_);
+
+  Mutex shown_mutex_;  ///< held while observers see rows of a disabled writer
+  std::string shown_key_ GUARDED_BY(shown_mutex_);
 
   mutable Mutex mutex_;
   std::condition_variable changed_;

@@ -43,9 +43,7 @@ std::shared_ptr<Stream> WriterImpl::StartStream(const Encoding& encoding,
   parts.observers = options_.observers;
   parts.listener = this;
   parts.uniform = [source = uniform_] { return (*source)(); };
-  for (const auto& observer : options_.observers) {
-    observer->OnDescriptor(encoding.shown_descriptor());
-  }
+  ShowDescriptor(encoding);
   return Stream::Start(client_.get(), std::move(parts));
 }
 
@@ -116,6 +114,12 @@ arrow::Status WriterImpl::Retire(Stream* stream, TimePoint deadline) {
 }
 
 arrow::Status WriterImpl::Flush() {
+  const arrow::Status status = FlushStream();
+  for (const auto& observer : options_.observers) observer->OnFlush();
+  return status;
+}
+
+arrow::Status WriterImpl::FlushStream() {
   std::shared_ptr<Stream> stream;
   {
     MutexLock lock(mutex_);
@@ -172,6 +176,7 @@ arrow::Status WriterImpl::Shutdown() {
   arrow::Status status;
   if (stream) status = Retire(stream.get(), deadline);
   const int64_t dropped = callbacks_->Finish(options_.stream.callback_max_wait);
+  for (const auto& observer : options_.observers) observer->OnFlush();
   MutexLock lock(mutex_);
   if (stream) next_offset_ = stream->next_offset();
   stream_ = nullptr;

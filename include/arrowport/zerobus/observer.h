@@ -27,7 +27,9 @@ class WriterObserver {
 
   /// A batch was given to the writer, before it is encoded; once, not again on retry.
   virtual void OnBatch(const arrow::RecordBatch& batch) {}
-  /// The descriptor (or, in Flight mode, the IPC schema message) of a new stream.
+  /// The descriptor (or, in Flight mode, the IPC schema message) of a new stream. It is
+  /// that of every OnEncoded after it and before the next. With the writer disabled it is
+  /// told when it changes.
   virtual void OnDescriptor(std::string_view descriptor) {}
   /// Encoded rows of a request: in record mode `records` is a sequence of field 1
   /// entries, tag 0x0A, varint length, bytes. Once, not again on retry or replay.
@@ -35,6 +37,9 @@ class WriterObserver {
   /// A batch was encoded; its rows that failed conversion are not in `encoded_bytes`.
   virtual void OnConverted(int64_t rows, int64_t failed_rows, int64_t arrow_bytes,
                            int64_t encoded_bytes, std::chrono::nanoseconds time) {}
+
+  /// Flush or Shutdown is about to return.
+  virtual void OnFlush() {}
 
   virtual void OnRequestSent(const RequestEvent& request, bool replay) {}
   virtual void OnRequestAcked(const RequestEvent& request,
