@@ -5,10 +5,12 @@
 #include <gmock/gmock.h>
 #include <google/protobuf/dynamic_message.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <csignal>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -367,6 +369,42 @@ TEST_F(DebugFilesTest, AWriteErrorIsCountedAndTheSendGoesOn) {
   EXPECT_EQ(files->write_errors(), errors);
   EXPECT_EQ(ReadArrow(Arrow()), Sequence(10, 10));
   EXPECT_EQ(ReadProto(Proto()), Sequence(10, 10));
+}
+
+// While nothing can be written, nothing that was written may go.
+TEST_F(DebugFilesTest, AFullDiskCostsNoEarlierFile) {
+  auto options = Both();
+  options.rotated_files_max = 1;
+  for (int64_t run = 0; run < 2; ++run) {
+    auto writer = MakeWriter(Disabled(MakeFiles(options)));
+    EXPECT_TRUE(writer->SendBatch(Ids(run * 10, 10)).success());
+    EXPECT_TRUE(writer->Shutdown().ok());
+  }
+  auto files = MakeFiles(options);
+  auto writer = MakeWriter(Disabled(files));
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit tight = before;
+  tight.rlim_cur = 4096;
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &tight), 0);
+  bool all_sent = true;
+  for (int i = 0; i < 5; ++i) {
+    all_sent = writer->SendBatch(Ids(0, 10'000)).success() && all_sent;
+    all_sent = writer->Flush().ok() && all_sent;
+  }
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_TRUE(all_sent);
+  EXPECT_EQ(files->write_errors(), 10);
+  EXPECT_TRUE(writer->SendBatch(Ids(20, 10)).success());
+  EXPECT_TRUE(writer->Shutdown().ok());
+  EXPECT_EQ(ReadArrow(Arrow()), Sequence(20, 10));
+  EXPECT_EQ(ReadProto(Proto()), Sequence(20, 10));
+  ASSERT_EQ(Rotated("arrow", kArrowExtension).size(), 1u);
+  EXPECT_EQ(ReadArrow(Rotated("arrow", kArrowExtension)[0]), Sequence(10, 10));
+  ASSERT_EQ(Rotated("proto", kProtoExtension).size(), 1u);
+  EXPECT_EQ(ReadProto(Rotated("proto", kProtoExtension)[0]), Sequence(10, 10));
 }
 
 TEST_F(DebugFilesTest, OptionsAreChecked) {

@@ -77,6 +77,11 @@ arrow::Status DebugFile::Rotate(const DebugStamp& stamp) {
   std::error_code failed;
   const fs::file_status found = fs::symlink_status(active_, failed);
   if (found.type() == fs::file_type::not_found) return closed;
+  // A file without rows, left by a write that failed, must not cost one that has some.
+  if (found.type() == fs::file_type::regular &&
+      fs::file_size(active_, failed) <= end_marker_.size() && fs::remove(active_, failed)) {
+    return closed;
+  }
   const arrow::Status moved =
       MoveFile(active_, folder_ / RotatedName(options_.stem, stamp, extension_));
   return First(First(closed, moved), Prune());
@@ -150,6 +155,11 @@ arrow::Status ArrowLane::Rotate() {
   return file_.Rotate();
 }
 
+arrow::Status ArrowLane::Flush() {
+  const arrow::Status flushed = file_.Flush();
+  return flushed.ok() ? flushed : First(flushed, Rotate());
+}
+
 arrow::Status ArrowLane::Write(const arrow::RecordBatch& batch) {
   if (batch.num_rows() == 0) return {};
   arrow::Status rotated;
@@ -189,6 +199,11 @@ arrow::Status ArrowLane::WriteRows(const arrow::RecordBatch& batch) {
 
 ProtoLane::ProtoLane(const DebugLaneOptions& options)
     : options_(options), file_(options, "proto", kProtoExtension, "") {}
+
+arrow::Status ProtoLane::Flush() {
+  const arrow::Status flushed = file_.Flush();
+  return flushed.ok() ? flushed : First(flushed, file_.Rotate());
+}
 
 arrow::Status ProtoLane::SetDescriptor(std::string_view descriptor) {
   if (descriptor == descriptor_ && stored_) return {};

@@ -78,7 +78,8 @@ class ArrowLane {
   ~ArrowLane();
   /// Another schema than before begins a new file.
   arrow::Status Write(const arrow::RecordBatch& batch);
-  arrow::Status Flush() { return file_.Flush(); }
+  /// What follows a failure goes into another file.
+  arrow::Status Flush();
   arrow::Status Close() { return file_.Close(); }
 
  private:
@@ -99,7 +100,8 @@ class ProtoLane {
   arrow::Status SetDescriptor(std::string_view descriptor);
   /// As WriterObserver::OnEncoded. Errors: kInvalidArgument without a descriptor.
   arrow::Status Write(std::string_view records);
-  arrow::Status Flush() { return file_.Flush(); }
+  /// What follows a failure goes into another file.
+  arrow::Status Flush();
   arrow::Status Close() { return file_.Close(); }
 
  private:
