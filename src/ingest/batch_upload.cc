@@ -377,7 +377,7 @@ void BatchUpload::UnitFailed(const arrow::Status& status) {
   {
     MutexLock lock(mutex_);
     if (conflict) {
-      again = !std::exchange(conflict_retried_, true);
+      again = conflict_retries_++ < kConflictRetriesMax;
       change_ |= again;
     } else if (several && !InfoOf(CodeOf(status)).retriable) {
       // One of them is at fault: the ones before it shall stay.
@@ -408,7 +408,7 @@ void BatchUpload::UnitDone(const std::string& version, bool replay) {
   all_replayed_ &= replay;
   {
     MutexLock lock(mutex_);
-    conflict_retried_ = false;
+    conflict_retries_ = 0;
   }
   ReportLanded(landed);
   if (FaultPoint("ingest.reply.before").ok()) delivery_.Acknowledge(acked_);

@@ -87,7 +87,7 @@ class BatchUpload : public Upload {
   std::string warning_ GUARDED_BY(mutex_);
   std::optional<arrow::Status> refused_ GUARDED_BY(mutex_);
   bool change_ GUARDED_BY(mutex_) = false;
-  bool conflict_retried_ GUARDED_BY(mutex_) = false;
+  int conflict_retries_ GUARDED_BY(mutex_) = 0;
   bool paused_ GUARDED_BY(mutex_) = false;
   bool finished_ GUARDED_BY(mutex_) = false;
   bool running_ GUARDED_BY(mutex_) = false;

@@ -386,7 +386,7 @@ TEST_F(ServiceTest, AlteredTableIsPlannedAgainOnce) {
     EXPECT_TRUE(receipt.ok()) << receipt.status().ToString();
   }
   EXPECT_EQ(sink_->Rows("t").size(), 300002u);
-  sink_->FailNext(Error(ErrorCode::kCommitConflict, "again"), 2);
+  sink_->FailNext(Error(ErrorCode::kCommitConflict, "again"), 20);
   ExpectCode(Upload1(*service_, To("t"), {Ints({1})}).status(),
              ErrorCode::kCommitConflict);
 }

@@ -500,7 +500,7 @@ void StreamUpload::OnCommitted(const sink::WriteUnit& unit, sink::WriteOutcome o
     bool again = false;
     if (TableHasChanged(outcome.status)) {
       MutexLock lock(mutex_);
-      again = fate_ != Fate::kOver && !std::exchange(retried_, true);
+      again = fate_ != Fate::kOver && retries_++ < kConflictRetriesMax;
       if (again) {
         change_ = true;
         pending_ = unit.batches;
@@ -524,7 +524,7 @@ void StreamUpload::Begin() {
   }
   if (TableHasChanged(bulk.status())) {
     MutexLock lock(mutex_);
-    if (!std::exchange(retried_, true)) {
+    if (retries_++ < kConflictRetriesMax) {
       change_ = true;
       return;
     }
@@ -565,7 +565,7 @@ void StreamUpload::AppendFailed(const arrow::Status& status, Piece piece) {
     MutexLock lock(mutex_);
     appending_ = 0;
     again = TableHasChanged(status) && appended_rows_ == 0 && fate_ == Fate::kLand &&
-            !std::exchange(retried_, true);
+            retries_++ < kConflictRetriesMax;
     if (again) {
       change_ = true;
       has_bulk_ = false;

@@ -136,7 +136,7 @@ class StreamUpload : public Upload, public Spillable {
   bool running_ GUARDED_BY(mutex_) = false;
   bool has_bulk_ GUARDED_BY(mutex_) = false;
   bool change_ GUARDED_BY(mutex_) = false;  ///< the table must be made, evolved, reopened
-  bool retried_ GUARDED_BY(mutex_) = false;
+  int retries_ GUARDED_BY(mutex_) = 0;
   bool listed_ GUARDED_BY(mutex_) = false;
   std::string warning_ GUARDED_BY(mutex_);
   arrow::Status failure_ GUARDED_BY(mutex_);

@@ -62,6 +62,10 @@ class Upload : public Session, public std::enable_shared_from_this<Upload> {
 /// Bytes of the buffers that `batch` refers to.
 int64_t BytesOf(const arrow::RecordBatch& batch);
 
+/// How often a request is planned again because its table changed meanwhile: others may be
+/// adding columns at the same time, each of them a change.
+inline constexpr int kConflictRetriesMax = 8;
+
 /// The write met another table than it was planned for, or none: worth planning again.
 bool TableHasChanged(const arrow::Status& status);
 
