@@ -4,17 +4,17 @@
 
 namespace arrowport::ingest {
 
-void Delivery::Drain(MutexLock& lock) {
+void Delivery::Drain() {
   delivering_ = true;
   deliverer_ = std::this_thread::get_id();
   while (!events_.empty() && observer_) {
     Event event = std::move(events_.front());
     events_.pop_front();
     std::shared_ptr<SessionObserver> observer = observer_;
-    lock.Unlock();
+    mutex_.Unlock();
     event(*observer);
     observer.reset();
-    lock.Lock();
+    mutex_.Lock();
   }
   events_.clear();
   delivering_ = false;
@@ -22,16 +22,16 @@ void Delivery::Drain(MutexLock& lock) {
   std::shared_ptr<SessionObserver> finished;
   if (ended_) finished = std::move(observer_);
   idle_.notify_all();
-  lock.Unlock();
+  mutex_.Unlock();
   finished.reset();
-  lock.Lock();
+  mutex_.Lock();
 }
 
 void Delivery::Give(Event event) {
   MutexLock lock(mutex_);
   if (!observer_ || ended_) return;
   events_.push_back(std::move(event));
-  if (!delivering_) Drain(lock);
+  if (!delivering_) Drain();
 }
 
 void Delivery::Ready() {
@@ -49,7 +49,7 @@ void Delivery::Done(arrow::Result<Receipt> result) {
   events_.push_back([result = std::move(result)](SessionObserver& observer) mutable {
     observer.OnDone(std::move(result));
   });
-  if (!delivering_) Drain(lock);
+  if (!delivering_) Drain();
 }
 
 void Delivery::Close() {

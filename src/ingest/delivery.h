@@ -32,7 +32,7 @@ class Delivery {
  private:
   using Event = std::function<void(SessionObserver&)>;
   void Give(Event event);
-  void Drain(MutexLock& lock) REQUIRES(mutex_);
+  void Drain() REQUIRES(mutex_);
 
   Mutex mutex_;
   std::condition_variable idle_;

@@ -118,10 +118,15 @@ Execution::Turn Execution::Pump(arrow::Status* outcome) {
       return Turn::kYield;
     }
     opened_ = true;
-    consumer_->OnSchema(stream_->schema());
+    std::shared_ptr<ResultConsumer> consumer;
+    {
+      MutexLock lock(mutex_);
+      consumer = consumer_;
+    }
+    consumer->OnSchema(open_stream_->schema());
   }
   for (;;) {
-    auto next = stream_->Next();
+    auto next = open_stream_->Next();
     if (!next.ok() && !delivered_ && engine::IsPassingDefect(next.status())) {
       next = NextOfSecondRun(next.status());
     }
@@ -142,13 +147,13 @@ Execution::Turn Execution::Pump(arrow::Status* outcome) {
 
 arrow::Result<std::shared_ptr<arrow::RecordBatch>> Execution::NextOfSecondRun(
     const arrow::Status& failure) {
-  const auto schema = stream_->schema();
+  const auto schema = open_stream_->schema();
   ARROW_ASSIGN_OR_RAISE(bool again, TryAgain(failure));
   if (!again) return failure;
   ARROW_ASSIGN_OR_RAISE(bool opened, Open());
   // The consumer has the schema already.
-  if (!opened || !stream_->schema()->Equals(*schema)) return failure;
-  return stream_->Next();
+  if (!opened || !open_stream_->schema()->Equals(*schema)) return failure;
+  return open_stream_->Next();
 }
 
 Execution::Turn Execution::Deliver(std::shared_ptr<arrow::RecordBatch> batch, bool* go_on,
@@ -219,13 +224,13 @@ arrow::Result<bool> Execution::OpenOnce() {
   }
   auto stream = std::make_unique<engine::ResultStream>(std::move(pooled_.connection),
                                                        engine::ResultStreamOptions{});
-  engine::ResultStream* running = stream.get();
+  open_stream_ = stream.get();
   {
     MutexLock lock(mutex_);
     stream_ = std::move(stream);
     if (stop_) stream_->Interrupt();
   }
-  auto status = running->Start(*statement_, request_.parameters);
+  auto status = open_stream_->Start(*statement_, request_.parameters);
   if (commit_lock != nullptr) commit_lock->Unlock();
   ARROW_RETURN_NOT_OK(status);
   return true;
@@ -234,7 +239,7 @@ arrow::Result<bool> Execution::OpenOnce() {
 // Nothing went out yet and nothing was changed: a data set may have been missing its view,
 // or the engine may have tripped.
 arrow::Result<bool> Execution::TryAgain(const arrow::Status& failure) {
-  const engine::ResultStream* failed = stream_.get();
+  const engine::ResultStream* failed = open_stream_;
   if (!statement_ || failed == nullptr || ++attempts_ > 2) return false;
   if (failed->planned()) {
     return statement_->effect() == engine::StatementEffect::kRead &&

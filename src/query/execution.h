@@ -73,6 +73,7 @@ class Execution : public Task, public std::enable_shared_from_this<Execution> {
   // Of the turn that runs.
   std::unique_ptr<engine::Statement> statement_;
   PooledConnection pooled_;
+  engine::ResultStream* open_stream_ = nullptr;  ///< stream_, which only the turn replaces
   int64_t result_bytes_ = 0;
   int attempts_ = 0;
   bool opened_ = false;
@@ -80,7 +81,7 @@ class Execution : public Task, public std::enable_shared_from_this<Execution> {
 
   Mutex mutex_;
   State state_ GUARDED_BY(mutex_) = State::kQueued;
-  /// Set by the turn that runs, interrupted by anybody.
+  /// Set by the turn that runs, interrupted by anybody; the turn itself uses open_stream_.
   std::unique_ptr<engine::ResultStream> stream_ GUARDED_BY(mutex_);
   std::shared_ptr<ResultConsumer> consumer_ GUARDED_BY(mutex_);
   std::optional<arrow::Status> stop_ GUARDED_BY(mutex_);

@@ -56,11 +56,11 @@ class KeepingConsumer : public ResultConsumer {
 
   /// False when the statement has not ended after `wait`.
   bool WaitForEnd(std::chrono::milliseconds wait = std::chrono::seconds(60)) {
-    return WaitUntil(wait, [this] { return ends_ > 0; });
+    return WaitUntil(wait, [this]() REQUIRES(mutex_) { return ends_ > 0; });
   }
   bool WaitForBatches(int count,
                       std::chrono::milliseconds wait = std::chrono::seconds(60)) {
-    return WaitUntil(wait, [this, count] {
+    return WaitUntil(wait, [this, count]() REQUIRES(mutex_) {
       return static_cast<int>(outcome_.batches.size()) >= count;
     });
   }
