@@ -55,6 +55,9 @@ class CountingStore : public store::Store {
     ++lists;
     return inner_->ListBelow(folder, visit);
   }
+  arrow::Result<std::unique_ptr<store::Lock>> TryLock(std::string_view path) override {
+    return inner_->TryLock(path);
+  }
   arrow::Status PutIfAbsent(std::string_view path, std::string_view content) override {
     ++puts;
     return inner_->PutIfAbsent(path, content);

@@ -63,6 +63,12 @@ arrow::Status TableLog::Load() {
   auto loaded = reader_.Load();
   if (!loaded.ok()) {
     if (CodeOf(loaded.status()) != ErrorCode::kTableNotFound) return loaded.status();
+    if (const auto hint = LastCheckpointHint(*store_)) {
+      return Error(ErrorCode::kStorageCorrupt,
+                   "log incomplete: _last_checkpoint names version ", *hint,
+                   " but no version is there; restore the log, or remove ", kLogFolder,
+                   " to begin a table: ", store_->root());
+    }
     tail_.reset();
     MutexLock lock(mutex_);
     keys_ = KeyIndex(options_.log.key_window_ms);
