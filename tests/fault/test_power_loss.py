@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from arrowport_testing import Ledger, Server, poll_until
+from arrowport_testing import Ledger, Server, delta_table, poll_until
 from ledger_writers import TABLE, FlightBatchWriter, FlightWriter, HttpWriter, Writer
 
 ROUNDS = int(os.environ.get("ARROWPORT_KILL_ROUNDS", "3"))
@@ -164,7 +164,7 @@ def test_a_failed_sync_is_never_a_double_nor_a_loss(tmp_path, disk):
         assert send("first", ledger.send("first", 10)).status == 200
         ledger.acknowledge("first")
         refused = 0
-        for number in range(1, 7):
+        for number in range(1, 9):
             key = f"key-{number}"
             batch = ledger.send(key, 1000)
             assert disk.command(f"fail-sync {number}") == "fail-sync"
@@ -178,4 +178,34 @@ def test_a_failed_sync_is_never_a_double_nor_a_loss(tmp_path, disk):
         assert refused >= 4, "a commit has four syncs: file, folder, log entry, log"
         ledger.verify(disk.mount / "lake", TABLE)
         disk.cut(server, "none")
-    assert ledger.verify(disk.state / "lake", TABLE) == 7
+    assert ledger.verify(disk.state / "lake", TABLE) == 9
+
+
+def test_only_an_unknown_outcome_may_have_rows(tmp_path, disk):
+    """Without a key a repeat would double: an error that does not say `not known` wrote nothing."""
+    disk.start()
+    with make_server(tmp_path, disk) as server:
+        def send(name):
+            return server.ingest(TABLE, Ledger.batch(name, 50), parameters={"storage_backend": "delta"})
+
+        def landed(name):
+            table = delta_table(disk.mount / "lake", TABLE).to_pyarrow_table()
+            return table["key"].to_pylist().count(name)
+
+        unknown = 0
+        for number in range(1, 5):
+            # What the failure before left to be opened anew is open.
+            assert send(f"before-{number}").status == 200
+            name = f"request-{number}"
+            assert disk.command(f"fail-sync {number}") == "fail-sync"
+            reply = send(name)
+            if reply.status == 200:
+                assert landed(name) == 50
+            elif b"not known" in reply.body:
+                unknown += 1
+                assert landed(name) in (0, 50)
+            else:
+                assert landed(name) == 0, reply.body
+        assert unknown == 1, "only the sync behind the log entry leaves it open"
+        assert send("last").status == 200 and landed("last") == 50
+        assert server.stop() == 0
