@@ -22,9 +22,9 @@ from ledger_writers import TABLE, FlightBatchWriter, FlightWriter, HttpWriter, W
 ROUNDS = int(os.environ.get("ARROWPORT_KILL_ROUNDS", "3"))
 SEED = int(os.environ.get("ARROWPORT_KILL_SEED", str(random.randrange(1 << 32))))
 
-if os.geteuid() != 0 or not os.path.exists("/dev/fuse"):
-    pytest.skip("mounting a file system of one's own takes root and /dev/fuse", allow_module_level=True)
-pytest.importorskip("deltalake")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not os.path.exists("/dev/fuse"),
+                                reason="mounting a file system of one's own takes root and /dev/fuse")
+deltalake = pytest.importorskip("deltalake")
 
 # DuckDB syncs its files but not their folder: it counts on a file system with a journal.
 KEPT_BY = {"delta": [], "duckdb": ["--journal"]}
@@ -147,7 +147,6 @@ def test_without_syncs_the_loss_is_found(tmp_path, disk, backend, ignored):
             assert reply.status == 200, reply.body
             ledger.acknowledge(key)
         disk.cut(server, "none")
-    import deltalake
     losses = (AssertionError, deltalake.exceptions.DeltaError, duckdb.CatalogException)
     with pytest.raises(losses, match="lost|not found|No table metadata|does not exist|No files in log"):
         ledger.verify(disk.state / ("lake" if backend == "delta" else "landing.duckdb"), TABLE)
