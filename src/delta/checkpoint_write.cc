@@ -97,10 +97,19 @@ arrow::Status WriteActions(const Snapshot& snapshot, bool v2, CheckpointFile* fi
   return file->Finish();
 }
 
+/// A hint at a checkpoint that is not there keeps other readers from the table.
+arrow::Result<bool> IsHintBetter(const store::Store& store, int64_t version) {
+  const auto hint = LastCheckpointHint(store);
+  if (!hint || *hint <= version) return false;
+  ARROW_ASSIGN_OR_RAISE(const LogListing listing, ListLog(store, *hint));
+  const CheckpointFiles* newest = listing.NewestCheckpoint(*hint);
+  return newest != nullptr && newest->version == *hint;
+}
+
 arrow::Status WriteHint(store::Store* store, const Snapshot& snapshot,
                         const CheckpointFile& file, int64_t size_bytes) {
-  const auto hint = LastCheckpointHint(*store);
-  if (hint && *hint > snapshot.version()) return {};
+  ARROW_ASSIGN_OR_RAISE(const bool better, IsHintBetter(*store, snapshot.version()));
+  if (better) return {};
   std::string text;
   JsonObject object(&text);
   object.Number("version", snapshot.version());

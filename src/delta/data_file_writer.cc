@@ -281,6 +281,7 @@ arrow::MemoryPool* EncoderMemoryPool() {
 arrow::Result<Compression> ParseCompression(std::string_view text) {
   if (text == "snappy") return Compression{arrow::Compression::SNAPPY, {}, "snappy"};
   if (text == "zstd") return Compression{arrow::Compression::ZSTD, 1, "zstd"};
+  if (text == "gzip") return Compression{arrow::Compression::GZIP, {}, "gz"};
   if (text == "lz4") return Compression{arrow::Compression::LZ4, {}, "lz4_raw"};
   if (text == "none") return Compression{arrow::Compression::UNCOMPRESSED, {}, ""};
   if (text.starts_with("zstd:")) {
@@ -293,7 +294,7 @@ arrow::Result<Compression> ParseCompression(std::string_view text) {
     }
   }
   return Error(ErrorCode::kBadConfig,
-               "compression must be snappy, zstd, zstd:1 to zstd:22, lz4 or none: ", text);
+               "compression must be snappy, zstd, zstd:1 to zstd:22, gzip, lz4 or none: ", text);
 }
 
 std::shared_ptr<arrow::Schema> DataFileSchema(

@@ -32,7 +32,7 @@ struct Compression {
   std::string_view file_suffix;  ///< "snappy", ...; empty for none
 };
 
-/// "snappy", "zstd", "zstd:<1-22>", "lz4" (LZ4_RAW), "none". Errors: kBadConfig.
+/// "snappy", "zstd", "zstd:<1-22>", "gzip", "lz4" (LZ4_RAW), "none". Errors: kBadConfig.
 arrow::Result<Compression> ParseCompression(std::string_view text);
 
 struct DataFileOptions {

@@ -121,40 +121,46 @@ std::vector<KeyEntry> KeysOf(const CommitInfo& info) {
   return keys;
 }
 
-void KeyIndex::Learn(int64_t version, int64_t committed_ms,
-                     std::span<const KeyEntry> keys) {
-  version_ = std::max(version_, version);
+void KeyIndex::Put(std::string key, CommittedKey committed, int64_t age_ms, Moment now) {
+  const int64_t left_ms = window_ms_ - std::clamp<int64_t>(age_ms, 0, window_ms_ + 1);
+  const int64_t expires_ms = now.steady_ms + left_ms;
+  by_expiry_.emplace(expires_ms, key);
+  keys_.insert_or_assign(std::move(key), Known{std::move(committed), expires_ms});
+}
+
+void KeyIndex::Learn(const Commit& commit, std::span<const KeyEntry> keys, Moment now) {
+  version_ = std::max(version_, commit.version);
   for (const KeyEntry& entry : keys) {
-    CommittedKey committed{entry.sha256, entry.rows, version, committed_ms};
-    keys_.insert_or_assign(entry.key, std::move(committed));
-    by_age_.emplace(committed_ms, entry.key);
+    Put(entry.key, {entry.sha256, entry.rows, commit.version, commit.committed_ms},
+        commit.age_ms, now);
     ++unsummarised_;
   }
 }
 
-std::optional<CommittedKey> KeyIndex::Find(std::string_view key, int64_t now_ms) const {
+std::optional<CommittedKey> KeyIndex::Find(std::string_view key, Moment now) const {
   const auto found = keys_.find(key);
-  if (found == keys_.end() || found->second.committed_ms < now_ms - window_ms_) {
+  if (found == keys_.end() || found->second.expires_ms < now.steady_ms) {
     return std::nullopt;
   }
-  return found->second;
+  return found->second.committed;
 }
 
-void KeyIndex::Prune(int64_t now_ms) {
-  while (!by_age_.empty() && by_age_.begin()->first < now_ms - window_ms_) {
-    const auto key = keys_.find(by_age_.begin()->second);
-    // A key used again after its window has a younger entry.
-    if (key != keys_.end() && key->second.committed_ms == by_age_.begin()->first) {
+void KeyIndex::Prune(Moment now) {
+  while (!by_expiry_.empty() && by_expiry_.begin()->first < now.steady_ms) {
+    const auto key = keys_.find(by_expiry_.begin()->second);
+    // A key used again after its window has a later expiry.
+    if (key != keys_.end() && key->second.expires_ms == by_expiry_.begin()->first) {
       keys_.erase(key);
     }
-    by_age_.erase(by_age_.begin());
+    by_expiry_.erase(by_expiry_.begin());
   }
 }
 
 int64_t KeyIndex::SafeUpTo() const {
-  if (unsummarised_ == 0 || by_age_.empty()) return version_;
-  const auto oldest = keys_.find(by_age_.begin()->second);
-  const int64_t in_window = oldest == keys_.end() ? -1 : oldest->second.version - 1;
+  if (unsummarised_ == 0 || by_expiry_.empty()) return version_;
+  const auto oldest = keys_.find(by_expiry_.begin()->second);
+  const int64_t in_window =
+      oldest == keys_.end() ? -1 : oldest->second.committed.version - 1;
   return std::max(summary_version_, in_window);
 }
 
@@ -166,7 +172,8 @@ std::string KeyIndex::SummaryText() const {
   header.Number("keys", static_cast<int64_t>(keys_.size()));
   header.Close();
   text.push_back('\n');
-  for (const auto& [key, committed] : keys_) {
+  for (const auto& [key, known] : keys_) {
+    const CommittedKey& committed = known.committed;
     JsonObject line(&text);
     WriteEntry(key, committed.sha256, committed.rows, &line);
     line.Number("version", committed.version);
@@ -177,7 +184,7 @@ std::string KeyIndex::SummaryText() const {
   return text;
 }
 
-arrow::Status KeyIndex::ParseSummary(std::string_view text) {
+arrow::Status KeyIndex::ParseSummary(std::string_view text, Moment now) {
   const auto next_line = [&]() -> nlohmann::json {
     const size_t end = text.find('\n');
     if (end == std::string_view::npos) return nullptr;
@@ -205,23 +212,22 @@ arrow::Status KeyIndex::ParseSummary(std::string_view text) {
         !number(line, "committedMs", &committed_ms)) {
       return Error(ErrorCode::kStorageCorrupt, "a key summary ends early or is damaged");
     }
-    by_age_.emplace(committed_ms, entry->key);
-    keys_.insert_or_assign(std::move(entry->key),
-                           CommittedKey{std::move(entry->sha256), entry->rows, at_version,
-                                        committed_ms});
+    CommittedKey committed{std::move(entry->sha256), entry->rows, at_version, committed_ms};
+    Put(std::move(entry->key), std::move(committed), now.wall_ms - committed_ms, now);
   }
   version_ = version;
   return {};
 }
 
-arrow::Status KeyIndex::LoadSummary(const store::Store& store, int64_t version) {
+arrow::Status KeyIndex::LoadSummary(const store::Store& store, int64_t version,
+                                    Moment now) {
   ARROW_ASSIGN_OR_RAISE(auto versions, ListSummaries(store));
   for (auto at = versions.rbegin(); at != versions.rend(); ++at) {
     if (*at > version) continue;
     auto content = store.Read(KeySummaryPath(*at), kSummaryBytesMax);
     arrow::Status status = content.status();
     if (content.ok()) {
-      status = ParseSummary(std::string_view(**content));
+      status = ParseSummary(std::string_view(**content), now);
       if (status.ok() && version_ != *at) {
         status = Error(ErrorCode::kStorageCorrupt, "a key summary has another's name");
       }
@@ -234,7 +240,7 @@ arrow::Status KeyIndex::LoadSummary(const store::Store& store, int64_t version) 
     LogWarn("a key summary cannot be used; reading commits instead",
             {{"path", KeySummaryPath(*at)}, {"error", status.message()}});
     keys_.clear();
-    by_age_.clear();
+    by_expiry_.clear();
     version_ = -1;
   }
   return {};

@@ -17,9 +17,10 @@ using std::chrono::hours;
 
 class MovedClock : public Clock {
  public:
-  Steady SteadyNow() const override { return SystemClock().SteadyNow(); }
-  Wall WallNow() const override { return SystemClock().WallNow() + ahead; }
+  Steady SteadyNow() const override { return SystemClock().SteadyNow() + ahead; }
+  Wall WallNow() const override { return SystemClock().WallNow() + ahead + jump; }
   std::chrono::hours ahead{0};
+  std::chrono::hours jump{0};  ///< of the wall clock alone
 };
 
 /// Counts what is asked of a store that does the work.
@@ -54,6 +55,9 @@ class CountingStore : public store::Store {
                               visit) const override {
     ++lists;
     return inner_->ListBelow(folder, visit);
+  }
+  arrow::Result<std::unique_ptr<store::Lock>> TryLock(std::string_view path) override {
+    return inner_->TryLock(path);
   }
   arrow::Status PutIfAbsent(std::string_view path, std::string_view content) override {
     ++puts;
@@ -167,6 +171,24 @@ TEST_F(UpkeepTest, AKeyIsForgottenAfterTheWindow) {
   EXPECT_EQ(table->FindKey("k")->version, 1);
 }
 
+TEST_F(UpkeepTest, AJumpOfTheWallClockForgetsNoKey) {
+  auto table = OpenTable();
+  AppendMember first = Member(Rows(0, 1)), second = Member(Rows(1, 1));
+  first.key = Key("k", 1);
+  second.key = Key("l", 1);
+  ASSERT_STATUS_OK(AppendOne(*table, first).status);
+  for (const int jump : {24 * 365, -24 * 365}) {
+    clock_.jump = hours(jump);
+    EXPECT_TRUE(table->FindKey("k"));
+    ASSERT_STATUS_OK(AppendOne(*table, second).status);
+    EXPECT_TRUE(AppendOne(*table, first).replayed);
+    EXPECT_TRUE(AppendOne(*table, second).replayed);
+  }
+  clock_.ahead = hours(25);
+  EXPECT_FALSE(table->FindKey("k"));
+  EXPECT_FALSE(table->FindKey("l"));
+}
+
 TEST_F(UpkeepTest, ADamagedSummaryCostsOnlyTime) {
   auto table = OpenTable();
   for (int i = 0; i < 70; ++i) {
@@ -191,6 +213,23 @@ TEST_F(UpkeepTest, TimestampsDoNotGoBackWithTheClock) {
   clock_.ahead = hours(0);
   ASSERT_STATUS_OK(AppendOne(*table, Member(Rows(1, 1))).status);
   EXPECT_EQ(table->snapshot()->timestamp_ms(), before + 1);
+}
+
+TEST_F(UpkeepTest, StampsOfCommitsDoNotGoBackWithTheClock) {
+  // Without times in commits readers go by those of the files; the stamps are for people.
+  const auto stamp = [&](int64_t version) {
+    const auto actions = LogReader(store_).ReadCommit(version).ValueOrDie();
+    return std::get<CommitInfo>(actions.front()).timestamp_ms.value_or(0);
+  };
+  clock_.jump = hours(10);
+  ASSERT_STATUS_OK(AppendOne(*OpenTable(), Member(Rows(0, 1))).status);
+  clock_.jump = hours(0);
+  auto table = OpenTable();
+  ASSERT_STATUS_OK(AppendOne(*table, Member(Rows(1, 1))).status);
+  clock_.jump = hours(-10);
+  ASSERT_STATUS_OK(AppendOne(*table, Member(Rows(2, 1))).status);
+  EXPECT_LE(stamp(0), stamp(1));
+  EXPECT_LE(stamp(1), stamp(2));
 }
 
 TEST_F(UpkeepTest, AnAppendReadsAndListsNothingHoweverManyFilesThereAre) {

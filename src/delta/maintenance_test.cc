@@ -8,6 +8,7 @@
 #include <set>
 
 #include "delta/history.h"
+#include "delta/maintenance_lock.h"
 #include "delta/optimize.h"
 #include "delta/restore.h"
 #include "delta/table_fixture.h"
@@ -121,6 +122,28 @@ class MaintenanceTest : public TableFixture {
 
   ShiftedClock clock_;
 };
+
+TEST_F(MaintenanceTest, MaintenanceOfAnotherProcessIsWaitedOut) {
+  auto table = OpenTable();
+  ASSERT_STATUS_OK(AppendOne(*table, Member(Rows(0, 5))).status);
+  OverwriteWith(*table, Rows(5, 5));
+  clock_.ahead_ms = 30 * kDayMs;
+  auto elsewhere = LockForMaintenance(OpenStore().get()).ValueOrDie();
+  const arrow::Status refused[] = {Restore(*table, store_, 0, clock_).status(),
+                                   RunVacuum(*table, VacuumMode::kRemove).status(),
+                                   RunOptimize(*table).status()};
+  for (const arrow::Status& status : refused) {
+    EXPECT_EQ(CodeOf(status), ErrorCode::kCommitConflict) << status.ToString();
+  }
+  EXPECT_EQ(table->snapshot()->version(), 1);
+  // Looking and writing need no lock.
+  ASSERT_STATUS_OK(RunVacuum(*table, VacuumMode::kDryRun).status());
+  ASSERT_STATUS_OK(AppendOne(*table, Member(Rows(10, 5))).status);
+  elsewhere.reset();
+  ASSERT_STATUS_OK(Restore(*table, store_, 0, clock_).status());
+  ASSERT_STATUS_OK(RunVacuum(*table, VacuumMode::kRemove).status());
+  EXPECT_EQ(ReadLongs(*table->snapshot(), "id"), (std::vector<int64_t>{0, 1, 2, 3, 4}));
+}
 
 TEST_F(MaintenanceTest, VacuumRemovesWhatNoVersionNeedsAndNothingElse) {
   auto table = OpenTable();

@@ -9,9 +9,11 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/fault_point.h"
 #include "delta/conflict.h"
 #include "delta/data_file_set.h"
 #include "delta/json_text.h"
+#include "delta/maintenance_lock.h"
 #include "delta/restore.h"
 #include "delta/table_info.h"
 #include "delta/table_reader.h"
@@ -165,6 +167,7 @@ class OptimizeRun {
     }
     ARROW_RETURN_NOT_OK(CheckWritable(snapshot_->state()));
     ARROW_RETURN_NOT_OK(CheckOrder());
+    ARROW_ASSIGN_OR_RAISE(const auto lock, LockForMaintenance(store_.get()));
     report_.version = snapshot_->version();
     for (const RewriteGroup& group : Planner(options_, order_).Plan(*snapshot_)) {
       ARROW_RETURN_NOT_OK(Rewrite(group));
@@ -306,6 +309,7 @@ class OptimizeRun {
   arrow::Status CommitWaiting() {
     if (rewritten_.empty()) return {};
     const FileChange change = MakeChange();
+    ARROW_RETURN_NOT_OK(FaultPoint("delta.optimize.before_commit"));
     const auto version = table_.Commit(change);
     const ErrorCode code = version.ok() ? ErrorCode::kInternal : CodeOf(version.status());
     // After an unknown outcome the files may be the table's.
@@ -316,6 +320,7 @@ class OptimizeRun {
     rewritten_.clear();
     waiting_bytes_ = 0;
     if (version.ok()) {
+      ARROW_RETURN_NOT_OK(FaultPoint("delta.optimize.after_commit"));
       Count(change);
       report_.version = *version;
       return {};

@@ -18,7 +18,7 @@
 namespace arrowport::delta {
 namespace {
 
-constexpr size_t kFolderPartBytesMax = 100;
+constexpr size_t kFolderPartBytesMax = 240;  // a name has 255 at most
 constexpr int64_t kMicrosPerDay = 86'400'000'000;
 
 /// As java.lang.Double.toString spells it: readers of other languages take it too.
@@ -87,11 +87,32 @@ std::string PlainDecimal(const arrow::Decimal128Array& array, int64_t row) {
   return negative ? "-" + text : text;
 }
 
-bool IsSafeFolderText(std::string_view text) {
-  return !text.empty() && text.size() <= kFolderPartBytesMax &&
-         std::all_of(text.begin(), text.end(), [](unsigned char c) {
-           return std::isalnum(c) || c == '_' || c == '-' || c == '.';
-         });
+/// What Hive escapes in a folder's name.
+bool IsEscapedByHive(unsigned char byte) {
+  return byte < 0x20 || byte == 0x7F ||
+         std::string_view("\"#%'*/:=?\\{[]^").find(static_cast<char>(byte)) !=
+             std::string_view::npos;
+}
+
+/// Of values every byte but the plainest is escaped, so that no system takes offence at a
+/// space or a letter; readers undo it all the same. Nobody undoes it in names.
+std::string FolderPart(std::string_view name, std::string_view value) {
+  std::string out;
+  const auto put = [&](char c, bool escaped) {
+    if (escaped) {
+      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    } else {
+      out.push_back(c);
+    }
+  };
+  for (const char c : name) put(c, IsEscapedByHive(static_cast<unsigned char>(c)));
+  out.push_back('=');
+  for (const char c : value) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = byte < 0x80 && (std::isalnum(byte) || c == '_' || c == '-' || c == '.');
+    put(c, !plain);
+  }
+  return out;
 }
 
 uint64_t Fnv1a(std::string_view text, uint64_t hash) {
@@ -202,7 +223,7 @@ arrow::Result<std::optional<std::string>> PartitionText(const arrow::Array& arra
 std::string PartitionFolder(const std::vector<std::string>& order,
                             const PartitionValues& values) {
   std::string folder;
-  bool safe = true;
+  bool plain = true;
   uint64_t hash = 0xcbf29ce484222325;
   for (const std::string& name : order) {
     const auto found = values.find(name);
@@ -210,11 +231,12 @@ std::string PartitionFolder(const std::vector<std::string>& order,
     const std::string text = is_null ? "__HIVE_DEFAULT_PARTITION__" : *found->second;
     // Names that begin with these are hidden from clean-up by some writers.
     const bool hidden = name.starts_with('_') || name.starts_with('.');
-    safe = safe && !hidden && IsSafeFolderText(name) && IsSafeFolderText(text);
-    folder += name + "=" + text + "/";
+    const std::string part = FolderPart(name, text);
+    plain = plain && !hidden && part.size() <= kFolderPartBytesMax;
+    folder += part + "/";
     hash = Fnv1a(text, Fnv1a(name, hash) * 31 + 1) * 31 + 1;
   }
-  return safe ? folder : fmt::format("partition-{:016x}/", hash);
+  return plain ? folder : fmt::format("partition-{:016x}/", hash);
 }
 
 arrow::Result<PartitionSplitter> PartitionSplitter::Make(

@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/fault_point.h"
 #include "delta/deletion_vector.h"
+#include "delta/maintenance_lock.h"
 
 namespace arrowport::delta {
 namespace {
@@ -58,12 +60,13 @@ RemoveFile RemovalOf(const AddFile& file, int64_t now_ms, bool data_change) {
 }
 
 arrow::Result<RestoreReport> Restore(DeltaTable& table,
-                                     std::shared_ptr<const store::Store> store,
+                                     std::shared_ptr<store::Store> store,
                                      int64_t target, const Clock& clock) {
   ARROW_ASSIGN_OR_RAISE(const auto current, table.Refresh());
   if (current == nullptr) {
     return Error(ErrorCode::kTableNotFound, "not a table: ", store->root());
   }
+  ARROW_ASSIGN_OR_RAISE(const auto lock, LockForMaintenance(store.get()));
   ARROW_ASSIGN_OR_RAISE(const auto earlier, LogReader(store).Load(target));
   const int64_t now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                              clock.WallNow().time_since_epoch())
@@ -102,6 +105,7 @@ arrow::Result<RestoreReport> Restore(DeltaTable& table,
                     {"tableSizeAfterRestore", earlier->size_bytes()}};
   change.planned_on = current;
   change.reads.kind = ReadSet::Kind::kVersion;
+  ARROW_RETURN_NOT_OK(FaultPoint("delta.restore.before_commit"));
   ARROW_ASSIGN_OR_RAISE(report.version, table.Commit(change));
   return report;
 }

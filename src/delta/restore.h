@@ -20,11 +20,12 @@ struct RestoreReport {
 
 /// The files and the metadata of `target`; the protocol is never lowered. Files of the
 /// earlier version are checked to be there. Any commit between plan and ours is
-/// kCommitConflict: the result is exactly the earlier state or nothing. Errors: kNotFound
+/// kCommitConflict: the result is exactly the earlier state or nothing. So is other
+/// maintenance on the table, here or in another process. Errors: kNotFound
 /// (no such version, or its files are gone), kConstraintViolation (an append-only table),
 /// kNotBuilt, those of DeltaTable::Commit.
 arrow::Result<RestoreReport> Restore(DeltaTable& table,
-                                     std::shared_ptr<const store::Store> store,
+                                     std::shared_ptr<store::Store> store,
                                      int64_t target, const Clock& clock = SystemClock());
 
 /// The removal of a live file. `now_ms`: deletionTimestamp.

@@ -25,9 +25,11 @@ constexpr int64_t kFirstDay = -719162;
 constexpr int64_t kLastDay = 2932896;
 constexpr int64_t kMillisPerDay = 86'400'000;
 
+/// Of booleans too: Spark passes them over, but deltalake's dataset takes a column without
+/// bounds for one without values.
 bool HasBounds(TypeKind kind) {
-  return kind != TypeKind::kBoolean && kind != TypeKind::kBinary &&
-         kind != TypeKind::kArray && kind != TypeKind::kMap && kind != TypeKind::kStruct;
+  return kind != TypeKind::kBinary && kind != TypeKind::kArray && kind != TypeKind::kMap &&
+         kind != TypeKind::kStruct;
 }
 
 int LeavesOf(const DataType& type) {
@@ -241,6 +243,15 @@ BoundTexts FloatingBounds(const LeafBounds& bounds) {
   return {DoubleText(low), DoubleText(high)};
 }
 
+BoundTexts BooleanBounds(const LeafBounds& bounds) {
+  bool low = true, high = false;
+  for (const auto& [first, second] : bounds.pairs) {
+    low = low && Load<uint8_t>(first) != 0;
+    high = high || Load<uint8_t>(second) != 0;
+  }
+  return {low ? "true" : "false", high ? "true" : "false"};
+}
+
 BoundTexts StringBounds(const LeafBounds& bounds) {
   std::string_view low = bounds.pairs.front().first, high = bounds.pairs.front().second;
   for (const auto& [first, second] : bounds.pairs) {
@@ -297,6 +308,8 @@ BoundTexts TextsOf(const LeafBounds& bounds, const StatisticsPlan::Node& node) {
     case TypeKind::kFloat:
     case TypeKind::kDouble:
       return FloatingBounds(bounds);
+    case TypeKind::kBoolean:
+      return BooleanBounds(bounds);
     case TypeKind::kString:
       return StringBounds(bounds);
     case TypeKind::kDecimal:

@@ -196,7 +196,8 @@ class DeltaTable {
   /// Reads what other writers have committed since.
   virtual arrow::Result<std::shared_ptr<const Snapshot>> Refresh() = 0;
 
-  /// One version for all members that hold good; outcomes[i] belongs to members[i]. A
+  /// One version for all members that hold good, several only when together they have more
+  /// partitions than one write may; outcomes[i] belongs to members[i]. A
   /// member that does not fit the table, or whose key or sequence is taken, does not keep
   /// the others from being written. Creates the table when `options.create` says how.
   /// Under SchemaMode::kMerge members may bring different columns. Member errors:

@@ -107,7 +107,7 @@ void GroupAppend::End(size_t member, arrow::Status status) {
   if (!producer) return;
   // The log keeps one number per producer: with a later one in it, a repeat of this
   // request would be taken for done.
-  std::erase_if(waiting_, [&](size_t other) {
+  const auto is_behind = [&](size_t other) {
     const auto& later = members_[other].producer;
     if (!later || later->app_id != producer->app_id || later->version < producer->version) {
       return false;
@@ -116,12 +116,23 @@ void GroupAppend::End(size_t member, arrow::Status status) {
         Error(ErrorCode::kSequenceGap, "an earlier sequence of the producer was refused: ",
               producer->version);
     return true;
-  });
+  };
+  std::erase_if(waiting_, is_behind);
+  std::erase_if(later_, is_behind);
+}
+
+/// Leaves the members of `waiting_` from this position on to a commit of their own.
+void GroupAppend::Defer(size_t from) {
+  const auto first = waiting_.begin() + static_cast<std::ptrdiff_t>(from);
+  later_.insert(later_.begin(), first, waiting_.end());
+  waiting_.erase(first, waiting_.end());
 }
 
 void GroupAppend::EndAll(const arrow::Status& status) {
   for (const size_t member : waiting_) outcomes_[member].status = status;
+  for (const size_t member : later_) outcomes_[member].status = status;
   waiting_.clear();
+  later_.clear();
 }
 
 void GroupAppend::Succeed(int64_t version) {
@@ -222,13 +233,19 @@ arrow::Result<WritePlan> GroupAppend::Plan() {
 arrow::Result<StagedFiles> GroupAppend::Stage(const WritePlan& plan, bool* restart) {
   ARROW_ASSIGN_OR_RAISE(auto files,
                         MakeFileSet(plan, store_, encoders_, options_.files));
-  for (const size_t member : waiting_) {
+  for (size_t i = 0; i < waiting_.size(); ++i) {
+    const size_t member = waiting_[i];
     for (const auto& batch : members_[member].batches) {
       arrow::Status status = files->Append(batch);
       if (status.ok()) continue;
       if (!IsOfMember(status)) return status;
-      // What it appended before cannot be taken back out: once more without it.
-      End(member, std::move(status));
+      // What it appended before cannot be taken back out: once more without it. Too much
+      // for a file set that holds others' rows may be no more than the set can take alone.
+      if (i > 0 && CodeOf(status) == ErrorCode::kTooLarge) {
+        Defer(i);
+      } else {
+        End(member, std::move(status));
+      }
       *restart = true;
       return StagedFiles();
     }
@@ -312,10 +329,14 @@ std::vector<WriteOutcome> GroupAppend::Run(int attempts_max) {
     return std::move(outcomes_);
   }
   Sort();
-  // A restart ends a member, a replan follows a change by others: both are bounded.
-  const int attempts = attempts_max + static_cast<int>(members_.size());
+  // A restart ends a member or puts it off, at most once behind each other; a replan
+  // follows a change by others: all are bounded.
+  const int attempts = attempts_max + 3 * static_cast<int>(members_.size());
   bool done = waiting_.empty();
-  for (int attempt = 0; attempt <= attempts && !done; ++attempt) done = Attempt();
+  for (int attempt = 0; attempt <= attempts && !done; ++attempt) {
+    if (waiting_.empty()) waiting_.swap(later_);
+    done = Attempt() && later_.empty();
+  }
   if (!done) {
     EndAll(Error(ErrorCode::kCommitConflict,
                  "other writers keep changing the table; attempts: ", attempts));

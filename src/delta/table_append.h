@@ -1,4 +1,4 @@
-// A group of requests appended in one commit.
+// A group of requests appended in one commit, or in several where one would be too wide.
 #pragma once
 
 #include <arrow/result.h>
@@ -39,11 +39,12 @@ class GroupAppend {
   void EndReplays();
   arrow::Result<WritePlan> Plan();
   arrow::Result<StagedFiles> Stage(const WritePlan& plan, bool* restart);
-  /// True when all members have their outcome.
+  /// True when all members of the commit have their outcome.
   bool Attempt();
   StagedCommit::Spec Bookkeeping() const;
   bool ChangesNothing(const WritePlan& plan, const StagedFiles& files) const;
 
+  void Defer(size_t from);
   void End(size_t member, arrow::Status status);
   void EndAll(const arrow::Status& status);
   void Succeed(int64_t version);
@@ -54,7 +55,9 @@ class GroupAppend {
   const std::span<const AppendMember> members_;
   const WriteOptions& options_;
   std::vector<WriteOutcome> outcomes_;
-  std::vector<size_t> waiting_;  ///< members without an outcome, in order
+  std::vector<size_t> waiting_;  ///< members of the next commit, in order
+  /// Behind them, in order: with these it would have too many partitions.
+  std::vector<size_t> later_;
   /// Members that repeat the key or sequence of an earlier one of the same group.
   std::vector<std::pair<size_t, size_t>> followers_;
 };

@@ -53,17 +53,26 @@ arrow::Result<std::unique_ptr<TableLog>> TableLog::Open(
   return log;
 }
 
-int64_t TableLog::NowMs() const {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             clock_.WallNow().time_since_epoch())
-      .count();
+Moment TableLog::Now() const {
+  const auto milliseconds = [](auto time) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch())
+        .count();
+  };
+  return {milliseconds(clock_.WallNow()), milliseconds(clock_.SteadyNow())};
 }
 
 arrow::Status TableLog::Load() {
   auto loaded = reader_.Load();
   if (!loaded.ok()) {
     if (CodeOf(loaded.status()) != ErrorCode::kTableNotFound) return loaded.status();
+    if (const auto hint = LastCheckpointHint(*store_)) {
+      return Error(ErrorCode::kStorageCorrupt,
+                   "log incomplete: _last_checkpoint names version ", *hint,
+                   " but no version is there; restore the log, or remove ", kLogFolder,
+                   " to begin a table: ", store_->root());
+    }
     tail_.reset();
+    tail_stamp_ms_ = 0;
     MutexLock lock(mutex_);
     keys_ = KeyIndex(options_.log.key_window_ms);
     snapshot_ = nullptr;
@@ -72,7 +81,7 @@ arrow::Status TableLog::Load() {
   // A writer may have died between naming its commit and syncing the name; what is answered
   // from the log must not be lost after all.
   ARROW_RETURN_NOT_OK(store_->SyncFolder(kLogFolder));
-  NoteTail((*loaded)->version());
+  ARROW_RETURN_NOT_OK(NoteTail((*loaded)->version()));
   KeyIndex keys(options_.log.key_window_ms);
   ARROW_RETURN_NOT_OK(LoadKeys(**loaded, &keys));
   MutexLock lock(mutex_);
@@ -82,9 +91,10 @@ arrow::Status TableLog::Load() {
 }
 
 arrow::Status TableLog::LoadKeys(const Snapshot& snapshot, KeyIndex* keys) const {
-  ARROW_RETURN_NOT_OK(keys->LoadSummary(*store_, snapshot.version()));
-  const int64_t oldest_ms = NowMs() - options_.log.key_window_ms;
-  std::vector<std::pair<int64_t, CommitInfo>> tail;
+  const Moment now = Now();
+  ARROW_RETURN_NOT_OK(keys->LoadSummary(*store_, snapshot.version(), now));
+  const int64_t oldest_ms = now.wall_ms - options_.log.key_window_ms;
+  std::vector<std::pair<KeyIndex::Commit, CommitInfo>> tail;
   for (int64_t version = snapshot.version(); version > keys->version(); --version) {
     auto actions = reader_.ReadCommit(version);
     if (!actions.ok()) {
@@ -93,19 +103,20 @@ arrow::Status TableLog::LoadKeys(const Snapshot& snapshot, KeyIndex* keys) const
     }
     const CommitInfo* info = InfoOfCommit(*actions);
     if (info == nullptr) continue;
-    const int64_t time_ms = TimeOf(*info);
+    int64_t time_ms = TimeOf(*info);
     if (time_ms > 0 && time_ms < oldest_ms) {
       // The clock of a foreign writer may be wrong; the storage's decides.
       const auto facts = store_->Stat(CommitPath(version));
       if (facts.ok() && facts->modified_ms < oldest_ms) break;
+      if (facts.ok()) time_ms = facts->modified_ms;
     }
-    tail.emplace_back(version, *info);
+    tail.push_back({{version, TimeOf(*info), now.wall_ms - time_ms}, *info});
   }
-  for (auto commit = tail.rbegin(); commit != tail.rend(); ++commit) {
-    keys->Learn(commit->first, TimeOf(commit->second), KeysOf(commit->second));
+  for (auto at = tail.rbegin(); at != tail.rend(); ++at) {
+    keys->Learn(at->first, KeysOf(at->second), now);
   }
   keys->SkipTo(snapshot.version());
-  keys->Prune(NowMs());
+  keys->Prune(now);
   return {};
 }
 
@@ -115,9 +126,9 @@ std::shared_ptr<const Snapshot> TableLog::snapshot() const {
 }
 
 std::optional<CommittedKey> TableLog::FindKey(std::string_view key) const {
-  const int64_t now_ms = NowMs();
+  const Moment now = Now();
   MutexLock lock(mutex_);
-  return keys_.Find(key, now_ms);
+  return keys_.Find(key, now);
 }
 
 std::optional<int64_t> TableLog::LastSequence(std::string_view app_id) const {
@@ -136,25 +147,34 @@ arrow::Status TableLog::Advance(const std::shared_ptr<const Snapshot>& base,
                                        ? LogReader::First(actions, modified_ms)
                                        : LogReader::Apply(base, actions, modified_ms));
   const CommitInfo* info = InfoOfCommit(actions);
-  const int64_t now_ms = NowMs();
+  if (info != nullptr) tail_stamp_ms_ = TimeOf(*info);
+  const Moment now = Now();
   MutexLock lock(mutex_);
+  // Whatever time another writer's clock gave it: it is new to us.
   if (info != nullptr) {
-    keys_.Learn(version, TimeOf(*info), KeysOf(*info));
+    keys_.Learn({version, TimeOf(*info)}, KeysOf(*info), now);
   } else {
-    keys_.Learn(version, now_ms, {});
+    keys_.Learn({version, now.wall_ms}, {}, now);
   }
-  keys_.Prune(now_ms);
+  keys_.Prune(now);
   snapshot_ = std::move(next);
   return {};
 }
 
-void TableLog::NoteTail(int64_t version) {
+arrow::Status TableLog::NoteTail(int64_t version) {
+  tail_.reset();
+  tail_stamp_ms_ = 0;
   auto facts = store_->Stat(CommitPath(version));
-  if (facts.ok()) {
-    tail_ = *std::move(facts);
-  } else {
-    tail_.reset();
+  if (!facts.ok()) return {};  // cleaned up
+  auto actions = reader_.ReadCommit(version);
+  if (!actions.ok()) {
+    return CodeOf(actions.status()) == ErrorCode::kNotFound ? arrow::Status::OK()
+                                                            : actions.status();
   }
+  tail_ = *std::move(facts);
+  const CommitInfo* info = InfoOfCommit(*actions);
+  if (info != nullptr) tail_stamp_ms_ = TimeOf(*info);
+  return {};
 }
 
 // Somebody may have emptied the log, or put another table or a backup in its place: a commit
@@ -211,7 +231,7 @@ void TableLog::Complete(const Snapshot* base, CommitDraft* draft) const {
   if (base != nullptr) {
     header.read_version = base->version();
     const int64_t least = base->timestamp_ms() + (header.in_commit_timestamp ? 1 : 0);
-    header.timestamp_ms = std::max(header.timestamp_ms, least);
+    header.timestamp_ms = std::max({header.timestamp_ms, least, tail_stamp_ms_});
   }
   if (!draft->keys.empty()) header.arrowport_json = KeysToJson(draft->keys);
   draft->actions.insert(draft->actions.begin(), MakeCommitInfo(header));
@@ -271,7 +291,7 @@ arrow::Status TableLog::SummariseKeys() {
     MutexLock lock(mutex_);
     const size_t due = std::max(kKeysBetweenSummaries, keys_.size() / 8);
     if (keys_.unsummarised() < due) return {};
-    keys_.Prune(NowMs());
+    keys_.Prune(Now());
     text = keys_.SummaryText();
     version = keys_.version();
     keys = keys_.unsummarised();

@@ -77,20 +77,21 @@ class TableLog {
 
   const LogReader& reader() const { return reader_; }
   store::Store* store() const { return store_.get(); }
-  int64_t NowMs() const;
+  int64_t NowMs() const { return Now().wall_ms; }
 
  private:
   TableLog(std::shared_ptr<store::Store> store, const Clock& clock,
            const TableOptions& options);
 
+  Moment Now() const;
   arrow::Status Load() REQUIRES(commit_mutex_);
   arrow::Status LoadKeys(const Snapshot& snapshot, KeyIndex* keys) const;
   arrow::Status CatchUp() REQUIRES(commit_mutex_);
   arrow::Status Advance(const std::shared_ptr<const Snapshot>& base,
                         const std::vector<Action>& actions) REQUIRES(commit_mutex_);
-  void NoteTail(int64_t version) REQUIRES(commit_mutex_);
+  arrow::Status NoteTail(int64_t version) REQUIRES(commit_mutex_);
   bool BaseStands(const Snapshot& base) const REQUIRES(commit_mutex_);
-  void Complete(const Snapshot* base, CommitDraft* draft) const;
+  void Complete(const Snapshot* base, CommitDraft* draft) const REQUIRES(commit_mutex_);
   void BackOff(int lost_races) REQUIRES(commit_mutex_);
 
   const std::shared_ptr<store::Store> store_;
@@ -101,6 +102,8 @@ class TableLog {
   Mutex commit_mutex_;  ///< taken before mutex_
   /// The commit file of the snapshot as it was read or written; nothing when cleaned up.
   std::optional<store::FileInfo> tail_ GUARDED_BY(commit_mutex_);
+  /// What that commit says of its own time: the next one says no less.
+  int64_t tail_stamp_ms_ GUARDED_BY(commit_mutex_) = 0;
   mutable Mutex mutex_;
   std::shared_ptr<const Snapshot> snapshot_ GUARDED_BY(mutex_);
   KeyIndex keys_ GUARDED_BY(mutex_);

@@ -41,6 +41,48 @@ TEST_F(TableTest, WithoutADefinitionAMissingTableIsAnError) {
   EXPECT_EQ(table->snapshot(), nullptr);
 }
 
+TEST_F(TableTest, OnlyItsOwnPartitionsAreTooManyForAMember) {
+  auto table = OpenTable();
+  std::vector<AppendMember> members = {Member(Rows(0, 4090)), Member(Rows(4090, 10)),
+                                       Member(Rows(4100, 5000)), Member(Rows(9100, 10))};
+  members[1].producer = {"p", 1, {}};
+  members[2].producer = {"q", 1, {}};
+  members[3].producer = {"p", 2, {}};
+  const auto outcomes = table->Append(members, Creating({"id"}));
+  for (const size_t good : {0, 1, 3}) ASSERT_STATUS_OK(outcomes[good].status);
+  EXPECT_EQ(CodeOf(outcomes[2].status), ErrorCode::kTooLarge);
+  EXPECT_EQ(outcomes[0].version, 0);
+  EXPECT_EQ(outcomes[1].version, 1);
+  EXPECT_EQ(outcomes[3].version, 2);
+  EXPECT_EQ(table->snapshot()->file_count(), 4090 + 10 + 10);
+  EXPECT_EQ(table->LastSequence("p"), 2);
+  EXPECT_EQ(table->LastSequence("q"), std::nullopt);
+  EXPECT_EQ(OrphanCount(*table->snapshot()), 0);
+}
+
+TEST_F(TableTest, WhatIsPutOffEndsWithTheRefusedSequenceBeforeIt) {
+  auto table = OpenTable();
+  std::vector<AppendMember> members = {Member(Rows(0, 10)), Member(Rows(10, 5000)),
+                                       Member(Rows(5010, 4090))};
+  for (size_t i = 0; i < members.size(); ++i) {
+    members[i].producer = {"p", static_cast<int64_t>(i), {}};
+  }
+  const auto outcomes = table->Append(members, Creating({"id"}));
+  ASSERT_STATUS_OK(outcomes[0].status);
+  EXPECT_EQ(CodeOf(outcomes[1].status), ErrorCode::kTooLarge);
+  EXPECT_EQ(CodeOf(outcomes[2].status), ErrorCode::kSequenceGap);
+  EXPECT_EQ(table->LastSequence("p"), 0);
+  EXPECT_EQ(table->snapshot()->file_count(), 10);
+}
+
+TEST_F(TableTest, ALogThatLostItsVersionsIsNotBegunAgain) {
+  ASSERT_STATUS_OK(store_->Put("_delta_log/_last_checkpoint", R"({"version":5,"size":3})"));
+  const auto table = DeltaTable::Open(OpenStore(), environment_, options_);
+  ASSERT_FALSE(table.ok());
+  EXPECT_EQ(CodeOf(table.status()), ErrorCode::kStorageCorrupt);
+  EXPECT_THAT(table.status().message(), HasSubstr("version 5"));
+}
+
 TEST_F(TableTest, AGroupIsOneVersionAndOnlyTheCulpritFails) {
   auto table = OpenTable();
   ASSERT_STATUS_OK(AppendOne(*table, Member(Rows(0, 5))).status);

@@ -6,9 +6,11 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/fault_point.h"
 #include "delta/deletion_vector.h"
 #include "delta/log_file_set.h"
 #include "delta/log_listing.h"
+#include "delta/maintenance_lock.h"
 #include "store/local_writer.h"
 
 namespace arrowport::delta {
@@ -128,11 +130,17 @@ class VacuumRun {
     }
     ARROW_RETURN_NOT_OK(CheckWritable(snapshot->state()));
     ARROW_RETURN_NOT_OK(ChooseRetention(*snapshot));
+    std::unique_ptr<store::Lock> lock;
+    if (options_.mode == VacuumMode::kRemove) {
+      ARROW_ASSIGN_OR_RAISE(lock, LockForMaintenance(store_.get()));
+    }
     ARROW_RETURN_NOT_OK(FindNestedTables());
     ARROW_RETURN_NOT_OK(Find(*snapshot, Count::kAll));
     if (options_.mode == VacuumMode::kDryRun) return std::move(report_);
     ARROW_RETURN_NOT_OK(LogStart(snapshot).status());
+    ARROW_RETURN_NOT_OK(FaultPoint("delta.vacuum.after_start"));
     const arrow::Status removed = RemoveAll();
+    ARROW_RETURN_NOT_OK(FaultPoint("delta.vacuum.before_end"));
     const auto ended = LogEnd(removed.ok());
     ARROW_RETURN_NOT_OK(removed);
     ARROW_ASSIGN_OR_RAISE(report_.version, ended);
@@ -214,6 +222,7 @@ class VacuumRun {
       ARROW_ASSIGN_OR_RAISE(auto snapshot, table_.Refresh());
       ARROW_RETURN_NOT_OK(Find(*snapshot, Count::kPass));
       for (const store::FileInfo& file : pass_) {
+        ARROW_RETURN_NOT_OK(FaultPoint("delta.vacuum.before_remove"));
         ARROW_RETURN_NOT_OK(store_->Remove(file.path));
         Report(file);
       }

@@ -39,7 +39,8 @@ struct VacuumReport {
 /// retention, every file younger than the retention whether known or not, and names that
 /// begin with '_' or '.' (but `_change_data`, partition folders, and this store's own
 /// unfinished files). A removal is logged before and after (VACUUM START, VACUUM END).
-/// Errors: kTableNotFound, kInvalidArgument (retention), kNotBuilt, those of
+/// Errors: kTableNotFound, kInvalidArgument (retention), kNotBuilt, kCommitConflict while
+/// other maintenance runs on the table, here or in another process, those of
 /// DeltaTable::Commit and the store; after an error in between, END says FAILED.
 arrow::Result<VacuumReport> Vacuum(DeltaTable& table,
                                    std::shared_ptr<store::Store> store,

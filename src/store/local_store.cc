@@ -1,6 +1,7 @@
 #include <arrow/io/file.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/mutex.h"
 #include "store/local_folder.h"
 #include "store/local_writer.h"
@@ -25,6 +27,7 @@ namespace {
 /// Folders whose names are known to be durable; beyond this many they are synced again.
 constexpr size_t kAnchoredFoldersMax = 4096;
 constexpr int kFolderDepthMax = 64;
+constexpr mode_t kLockMode = 0666;  // less the umask
 
 int64_t ModifiedMs(const struct stat& facts) {
   return static_cast<int64_t>(facts.st_mtim.tv_sec) * 1000 + facts.st_mtim.tv_nsec / 1000000;
@@ -67,6 +70,15 @@ arrow::Result<std::vector<Entry>> ReadFolder(Descriptor descriptor, std::string_
   if (errno != 0) return SystemError("listing failed", path, errno);
   return entries;
 }
+
+/// flock belongs to the open file: its end, by whatever cause, is the lock's.
+class LocalLock final : public Lock {
+ public:
+  explicit LocalLock(Descriptor file) : file_(std::move(file)) {}
+
+ private:
+  const Descriptor file_;
+};
 
 class LocalStore final : public Store {
  public:
@@ -177,6 +189,26 @@ class LocalStore final : public Store {
       return SystemError("removing failed", path, errno);
     }
     return {};
+  }
+
+  arrow::Result<std::unique_ptr<Lock>> TryLock(std::string_view path) override {
+    ARROW_RETURN_NOT_OK(CheckRelativePath(path));
+    bool made = false;
+    ARROW_RETURN_NOT_OK(folder_.MakeFolder(FolderOf(path), &made).status());
+    if (made) Forget(FolderOf(path));
+    ARROW_ASSIGN_OR_RAISE(Descriptor file,
+                          folder_.OpenBelow(path, O_RDWR | O_CREAT | O_NOFOLLOW, kLockMode));
+    while (flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno == EINTR) continue;
+      if (errno == EWOULDBLOCK) return nullptr;
+      if (errno != ENOLCK && errno != EOPNOTSUPP && errno != ENOSYS) {
+        return SystemError("locking failed", path, errno);
+      }
+      LogWarn("the file system has no locks: other processes are not kept out",
+              {{"path", PathFor(path)}});
+      break;
+    }
+    return std::make_unique<LocalLock>(std::move(file));
   }
 
  private:

@@ -1,8 +1,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -68,6 +72,49 @@ TEST_F(LocalStoreTest, PutIfAbsentHasOneWinner) {
   EXPECT_EQ(lost, 7);
   // No temporary file is left, of the winner or of the losers.
   EXPECT_EQ(std::distance(fs::directory_iterator(root_ / "log"), {}), 1);
+}
+
+TEST_F(LocalStoreTest, AWriterKilledLeavesNothingBehind) {
+  const pid_t child = fork();
+  if (child == 0) {
+    for (const char* path : {"data/a", "data/b"}) {
+      auto writer = store_->Create(path);
+      if (!writer.ok() || !(*writer)->stream()->Write("rows").ok()) _exit(1);
+      (void)writer->release();
+    }
+    (void)store_->Create("data/c").ValueOrDie()->Finish();
+    raise(SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  // Where the file system has no unnamed files, vacuum knows theirs.
+  const int unnamed = open((root_ / "data").c_str(), O_TMPFILE | O_WRONLY, 0600);
+  if (unnamed < 0) GTEST_SKIP() << "this file system has no files without a name";
+  close(unnamed);
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(root_ / "data")) {
+    names.push_back(entry.path().filename());
+  }
+  EXPECT_THAT(names, ElementsAre("c"));
+}
+
+TEST_F(LocalStoreTest, ALockHasOneHolderAmongAllProcesses) {
+  auto held = store_->TryLock("log/lock").ValueOrDie();
+  ASSERT_NE(held, nullptr);
+  auto other = OpenLocalStore(root_.string(), Durability::kSync, true).ValueOrDie();
+  EXPECT_EQ(other->TryLock("log/lock").ValueOrDie(), nullptr);
+  EXPECT_NE(other->TryLock("log/other").ValueOrDie(), nullptr);
+  held.reset();
+  const pid_t child = fork();
+  if (child == 0) {
+    (void)other->TryLock("log/lock").ValueOrDie().release();
+    raise(SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_NE(store_->TryLock("log/lock").ValueOrDie(), nullptr);
+  EXPECT_EQ(Code(store_->TryLock("../lock").status()), ErrorCode::kInvalidName);
 }
 
 TEST_F(LocalStoreTest, PutReplaces) {

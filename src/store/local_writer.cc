@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -21,6 +22,11 @@ constexpr int64_t kBufferBytes = 256 << 10;
 /// After so many bytes the kernel is told to begin writing them out, so that the final
 /// fsync finds little left to do.
 constexpr int64_t kWriteBehindBytes = 8 << 20;
+
+std::string TemporaryName() { return std::string(kTemporaryPrefix) + NewRandomId(); }
+
+/// The way to a file that has no name.
+std::string ProcPath(int file) { return "/proc/self/fd/" + std::to_string(file); }
 
 }  // namespace
 
@@ -59,6 +65,7 @@ class LocalWriter::Stream final : public arrow::io::OutputStream {
     return Flush();
   }
   bool closed() const override { return closed_; }
+  int descriptor() const { return file_.get(); }
 
   arrow::Status Sync() {
     if (fsync(file_.get()) == 0) return {};
@@ -100,15 +107,30 @@ arrow::Result<std::unique_ptr<LocalWriter>> LocalWriter::Make(Descriptor folder,
   writer->folder_ = std::move(folder);
   writer->path_ = path;
   writer->name_ = NameOf(path);
-  writer->temporary_name_ = std::string(kTemporaryPrefix) + NewRandomId();
   writer->durability_ = durability;
   writer->appear_ = appear;
-  Descriptor file(openat(writer->folder_.get(), writer->temporary_name_.c_str(),
-                         O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kFileMode));
-  if (file.get() < 0) return SystemError("creating the file failed", path, errno);
-  writer->temporary_exists_ = true;
+  Descriptor file = writer->OpenUnnamed();
+  if (file.get() < 0) ARROW_RETURN_NOT_OK(writer->OpenNamed(&file));
   writer->stream_ = std::make_shared<Stream>(std::move(file), writer->path_);
   return writer;
+}
+
+/// Not every file system has files without a name, and naming one takes /proc.
+Descriptor LocalWriter::OpenUnnamed() const {
+  Descriptor file(
+      openat(folder_.get(), ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, kFileMode));
+  if (file.get() >= 0 && access(ProcPath(file.get()).c_str(), F_OK) != 0) return {};
+  return file;
+}
+
+arrow::Status LocalWriter::OpenNamed(Descriptor* file) {
+  temporary_name_ = TemporaryName();
+  *file = Descriptor(openat(folder_.get(), temporary_name_.c_str(),
+                            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                            kFileMode));
+  if (file->get() < 0) return SystemError("creating the file failed", path_, errno);
+  temporary_exists_ = true;
+  return {};
 }
 
 LocalWriter::~LocalWriter() {
@@ -118,9 +140,10 @@ LocalWriter::~LocalWriter() {
 arrow::io::OutputStream* LocalWriter::stream() { return stream_.get(); }
 
 arrow::Status LocalWriter::Finish() {
-  if (!temporary_exists_) {
+  if (finished_) {
     return Error(ErrorCode::kInternal, "file finished twice: ", path_);
   }
+  finished_ = true;
   ARROW_RETURN_NOT_OK(stream_->Close());
   if (durability_ == Durability::kSync) ARROW_RETURN_NOT_OK(stream_->Sync());
   ARROW_RETURN_NOT_OK(FaultPoint("store.before_link"));
@@ -128,10 +151,27 @@ arrow::Status LocalWriter::Finish() {
   return FaultPoint("store.after_link");
 }
 
+int LocalWriter::LinkUnnamed(const char* to) const {
+  return linkat(AT_FDCWD, ProcPath(stream_->descriptor()).c_str(), folder_.get(), to,
+                AT_SYMLINK_FOLLOW);
+}
+
 arrow::Status LocalWriter::GiveName() {
   const int folder = folder_.get();
-  const char* from = temporary_name_.c_str();
   const char* to = name_.c_str();
+  if (temporary_name_.empty()) {
+    if (appear_ == Appear::kIfAbsent) {
+      if (LinkUnnamed(to) == 0) return {};
+      return SystemError("naming the file failed", path_, errno);
+    }
+    // Only a name can replace a name.
+    temporary_name_ = TemporaryName();
+    if (LinkUnnamed(temporary_name_.c_str()) != 0) {
+      return SystemError("naming the file failed", path_, errno);
+    }
+    temporary_exists_ = true;
+  }
+  const char* from = temporary_name_.c_str();
   if (appear_ == Appear::kReplace) {
     if (renameat(folder, from, folder, to) != 0) {
       return SystemError("replacing the file failed", path_, errno);

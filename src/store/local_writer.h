@@ -1,4 +1,5 @@
-// A file of a local store being written under a hidden name.
+// A file of a local store being written without a name (O_TMPFILE), so that a crash leaves
+// nothing behind; where the file system has no such files, under a hidden name.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,8 @@
 
 namespace arrowport::store {
 
-/// What the names of unfinished files begin with. A crash may leave such a file behind;
-/// nothing refers to it.
+/// What the names of unfinished files begin with, where they have one. A crash may leave
+/// such a file behind; nothing refers to it.
 inline constexpr std::string_view kTemporaryPrefix = ".arrowport-tmp-";
 
 enum class Appear {
@@ -37,13 +38,18 @@ class LocalWriter final : public FileWriter {
  private:
   class Stream;
   LocalWriter() = default;
+  Descriptor OpenUnnamed() const;
+  arrow::Status OpenNamed(Descriptor* file);
+  int LinkUnnamed(const char* to) const;
   arrow::Status GiveName();
 
   Descriptor folder_;
-  std::string path_, name_, temporary_name_;
+  std::string path_, name_;
+  std::string temporary_name_;  ///< empty while the file has no name
   Durability durability_ = Durability::kSync;
   Appear appear_ = Appear::kIfAbsent;
   bool temporary_exists_ = false;
+  bool finished_ = false;
   std::shared_ptr<Stream> stream_;
 };
 

@@ -36,6 +36,12 @@ class FileWriter {
   virtual arrow::Status Finish() = 0;
 };
 
+/// Held from Store::Lock until it is destroyed or its process ends.
+class Lock {
+ public:
+  virtual ~Lock() = default;
+};
+
 enum class Durability {
   kSync,    ///< a call that succeeded survives power loss
   kMemory,  ///< no syncing: tests and benchmarks that say so
@@ -81,6 +87,10 @@ class Store {
   virtual arrow::Status SyncFolder(std::string_view folder) = 0;
   /// A file that is already gone is no error.
   virtual arrow::Status Remove(std::string_view path) = 0;
+  /// The lock that the file `path` stands for, which is made and never removed; nullptr
+  /// while somebody holds it, here or in another process. Advisory. A storage without
+  /// locks gives one that keeps nobody out, and says so in the log.
+  virtual arrow::Result<std::unique_ptr<Lock>> TryLock(std::string_view path) = 0;
 };
 
 /// Opens (with `create`, makes) a local folder. Errors: kNotFound, kStorageUnavailable.
