@@ -47,8 +47,11 @@ arrow::Result<std::unique_ptr<EmulatorProcess>> EmulatorProcess::Spawn(
     std::ifstream file(ready);
     const auto document = nlohmann::json::parse(file, nullptr, false);
     if (document.is_object()) {
-      emulator->grpc_port_ = document["grpc"];
-      emulator->http_port_ = document["http"];
+      const auto url = [&](const char* port) {
+        return "http://127.0.0.1:" + std::to_string(document[port].get<int>());
+      };
+      emulator->grpc_url_ = url("grpc");
+      emulator->http_url_ = url("http");
       return emulator;
     }
     if (waitpid(emulator->pid_, nullptr, WNOHANG) != 0) {
@@ -58,6 +61,14 @@ arrow::Result<std::unique_ptr<EmulatorProcess>> EmulatorProcess::Spawn(
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   return arrow::Status::IOError("the emulator was not ready within 30 s, see ", log);
+}
+
+std::unique_ptr<EmulatorProcess> EmulatorProcess::Attach(std::string grpc_url,
+                                                         std::string http_url) {
+  std::unique_ptr<EmulatorProcess> emulator(new EmulatorProcess());
+  emulator->grpc_url_ = std::move(grpc_url);
+  emulator->http_url_ = std::move(http_url);
+  return emulator;
 }
 
 EmulatorProcess::~EmulatorProcess() {

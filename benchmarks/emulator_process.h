@@ -16,19 +16,21 @@ class EmulatorProcess {
   static arrow::Result<std::unique_ptr<EmulatorProcess>> Spawn(
       const std::string& program, const std::string& folder,
       const std::string& tables_json, const std::vector<std::string>& arguments);
-  /// Ends it with SIGTERM.
+  /// One that runs already; its CPU is not known.
+  static std::unique_ptr<EmulatorProcess> Attach(std::string grpc_url, std::string http_url);
+  /// Ends a spawned one with SIGTERM.
   ~EmulatorProcess();
   EmulatorProcess(const EmulatorProcess&) = delete;
   EmulatorProcess& operator=(const EmulatorProcess&) = delete;
 
-  std::string grpc_url() const { return "http://127.0.0.1:" + std::to_string(grpc_port_); }
-  std::string http_url() const { return "http://127.0.0.1:" + std::to_string(http_port_); }
+  const std::string& grpc_url() const { return grpc_url_; }
+  const std::string& http_url() const { return http_url_; }
   int pid() const { return pid_; }
 
  private:
   EmulatorProcess() = default;
-  int grpc_port_ = 0;
-  int http_port_ = 0;
+  std::string grpc_url_;
+  std::string http_url_;
   int pid_ = 0;
 };
 

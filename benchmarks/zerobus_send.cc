@@ -41,7 +41,9 @@ T Take(arrow::Result<T> result) {
 }
 
 struct Settings {
-  std::string arrowport;
+  std::string arrowport;  ///< spawned; or, with both URLs, what runs already
+  std::string grpc_url;
+  std::string http_url;
   std::vector<std::string> modes = {"proto", "json", "flight"};
   std::string rows = "narrow";
   std::string validate = "full";
@@ -224,10 +226,13 @@ void Run(const Settings& settings) {
     std::fclose(script);
   }
   for (const std::string& mode : settings.modes) {
-    auto emulator = Take(EmulatorProcess::Spawn(
-        settings.arrowport, folder, TablesJson(*make(1)->schema()),
-        {"--validate", settings.validate, "--script", folder + "/script.json",
-         "--time-scale", settings.time_scale}));
+    auto emulator =
+        settings.arrowport.empty()
+            ? EmulatorProcess::Attach(settings.grpc_url, settings.http_url)
+            : Take(EmulatorProcess::Spawn(
+                  settings.arrowport, folder, TablesJson(*make(1)->schema()),
+                  {"--validate", settings.validate, "--script", folder + "/script.json",
+                   "--time-scale", settings.time_scale}));
     auto writer = MakeWriter(settings, *emulator, mode);
     for (const int64_t size : settings.sizes) {
       MeasureLatency(settings, writer.get(), make(size), mode);
@@ -247,7 +252,9 @@ void Run(const Settings& settings) {
 int main(int argc, char** argv) {
   arrowport::bench::Settings settings;
   CLI::App app("The Zerobus writer against the emulator");
-  app.add_option("--arrowport", settings.arrowport, "the program")->required();
+  app.add_option("--arrowport", settings.arrowport, "the program; or --grpc and --http");
+  app.add_option("--grpc", settings.grpc_url, "an emulator that runs with the table");
+  app.add_option("--http", settings.http_url);
   app.add_option("--mode", settings.modes)->check(CLI::IsMember({"proto", "json", "flight"}));
   app.add_option("--rows", settings.rows)->check(CLI::IsMember({"narrow", "kilobyte"}));
   app.add_option("--validate", settings.validate)->check(CLI::IsMember({"full", "none"}));
@@ -261,6 +268,10 @@ int main(int argc, char** argv) {
   app.add_option("--seconds", settings.seconds, "of each figure");
   app.add_option("--batches-min", settings.batches_min);
   CLI11_PARSE(app, argc, argv);
+  if (settings.arrowport.empty() && settings.grpc_url.empty()) {
+    std::fprintf(stderr, "give --arrowport, or --grpc and --http\n");
+    return 2;
+  }
   arrowport::bench::Run(settings);
   return 0;
 }
