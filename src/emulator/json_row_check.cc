@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "emulator/plain_json.h"
 #include "emulator/row_check.h"
 #include "emulator/value_rules.h"
 
@@ -121,15 +122,20 @@ arrow::Status CheckValue(const json& value, const TableType& type,
   return IsScalar(value, type) ? arrow::Status::OK() : BadValue(path, type);
 }
 
+std::string IdColumnOf(const Table& table, const std::string& wanted) {
+  const auto& columns = table.schema.columns();
+  return wanted.empty() && !columns.empty() ? columns[0].name : wanted;
+}
+
 class JsonRowCheck : public RowCheck {
  public:
   JsonRowCheck(std::shared_ptr<const Table> table, const std::string& id_column)
-      : table_(std::move(table)), id_column_(id_column) {
-    const auto& columns = table_->schema.columns();
-    if (id_column_.empty() && !columns.empty()) id_column_ = columns[0].name;
-  }
+      : table_(std::move(table)),
+        id_column_(IdColumnOf(*table_, id_column)),
+        plain_(table_, id_column_) {}
 
   arrow::Status Check(std::string_view row, std::string* ids) override {
+    if (plain_.Accepts(row, ids)) return {};
     const json object = json::parse(row, nullptr, false);
     if (!object.is_object()) {
       return Error(ErrorCode::kBadData, "the record is not a JSON object");
@@ -143,7 +149,8 @@ class JsonRowCheck : public RowCheck {
 
  private:
   const std::shared_ptr<const Table> table_;
-  std::string id_column_;
+  const std::string id_column_;
+  const PlainJsonRows plain_;
 };
 
 }  // namespace

@@ -1,147 +1,33 @@
-#include <google/protobuf/dynamic_message.h>
-
-#include <cmath>
+#include <bit>
+#include <charconv>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "emulator/record_rules.h"
 #include "emulator/row_check.h"
 #include "emulator/value_rules.h"
-#include "zerobus/encode/descriptor.h"
 
 namespace arrowport::emulator {
 namespace {
 
-namespace pb = google::protobuf;
-using pb::FieldDescriptor;
 using zerobus::encode::CompiledDescriptor;
-using zerobus::encode::TableField;
-using zerobus::encode::TableType;
 using zerobus::encode::TypeId;
 
-/// One field of a message and what its values must be.
-struct FieldRule {
-  const FieldDescriptor* field = nullptr;
-  const TableType* type = nullptr;  ///< of one element, for ARRAY and MAP
-  bool is_map = false;
-  std::string path;
-  std::vector<FieldRule> members;  ///< STRUCT; MAP: key and value
-};
-
-FieldDescriptor::Type WantedType(TypeId id) {
-  switch (id) {
-    case TypeId::kBoolean:
-      return FieldDescriptor::TYPE_BOOL;
-    case TypeId::kTinyInt:
-    case TypeId::kSmallInt:
-    case TypeId::kInt:
-    case TypeId::kDate:
-      return FieldDescriptor::TYPE_INT32;
-    case TypeId::kBigInt:
-    case TypeId::kTimestamp:
-    case TypeId::kTimestampNtz:
-      return FieldDescriptor::TYPE_INT64;
-    case TypeId::kFloat:
-      return FieldDescriptor::TYPE_FLOAT;
-    case TypeId::kDouble:
-      return FieldDescriptor::TYPE_DOUBLE;
-    case TypeId::kDecimal:
-    case TypeId::kString:
-    case TypeId::kVariant:
-      return FieldDescriptor::TYPE_STRING;
-    case TypeId::kBinary:
-      return FieldDescriptor::TYPE_BYTES;
-    default:
-      return FieldDescriptor::TYPE_MESSAGE;
-  }
-}
-
-arrow::Status Mismatch(const std::string& path, std::string_view what) {
-  return Error(ErrorCode::kSchemaMismatch,
-               "the descriptor does not fit the table: field ", path, " ", what);
-}
-
-arrow::Status MakeRule(const FieldDescriptor& field, const TableType& type,
-                       FieldRule* rule);
-
-template <typename Column>
-arrow::Status CheckLabel(const FieldDescriptor& field, const Column& column,
-                         const std::string& path) {
-  const bool repeated =
-      column.type.id == TypeId::kArray || column.type.id == TypeId::kMap;
-  if (repeated != field.is_repeated()) {
-    return Mismatch(path, repeated ? "must be repeated" : "must not be repeated");
-  }
-  if (!repeated && field.is_required() == column.nullable) {
-    return Mismatch(path, column.nullable ? "must be optional: the column is nullable"
-                                          : "must be required: the column is NOT NULL");
-  }
-  return {};
-}
-
-/// The fields of `message` against columns or struct members.
-template <typename Columns>
-arrow::Status MakeRules(const pb::Descriptor& message, const Columns& columns,
-                        const std::string& path, std::vector<FieldRule>* rules) {
-  const std::string prefix = path.empty() ? "" : path + ".";
-  int found = 0;
-  for (const auto& column : columns) {
-    const FieldDescriptor* field = message.FindFieldByName(column.name);
-    if (!field) {
-      if (column.nullable) continue;
-      return Error(ErrorCode::kSchemaMismatch,
-                   "the descriptor lacks the NOT NULL column ", prefix, column.name);
-    }
-    ++found;
-    FieldRule& rule = rules->emplace_back();
-    rule.path = prefix + column.name;
-    ARROW_RETURN_NOT_OK(CheckLabel(*field, column, rule.path));
-    ARROW_RETURN_NOT_OK(MakeRule(*field, column.type, &rule));
-  }
-  if (found == message.field_count()) return {};
-  for (int i = 0; i < message.field_count(); ++i) {
-    const std::string& name = message.field(i)->name();
-    const bool known =
-        std::any_of(columns.begin(), columns.end(),
-                    [&](const auto& column) { return column.name == name; });
-    if (!known) return Mismatch(prefix + name, "is not in the table");
-  }
-  return {};
-}
-
-arrow::Status MakeRule(const FieldDescriptor& field, const TableType& type,
-                       FieldRule* rule) {
-  rule->field = &field;
-  rule->type = &type;
-  rule->is_map = type.id == TypeId::kMap;
-  if (rule->is_map) {
-    if (!field.is_map()) return Mismatch(rule->path, "must be a map");
-    for (const int i : {0, 1}) {
-      FieldRule& part = rule->members.emplace_back();
-      part.path = rule->path + (i == 0 ? ".key" : ".value");
-      const auto* entry_field =
-          i == 0 ? field.message_type()->map_key() : field.message_type()->map_value();
-      ARROW_RETURN_NOT_OK(
-          MakeRule(*entry_field, type.children[static_cast<size_t>(i)].type, &part));
-    }
-    return {};
-  }
-  if (type.id == TypeId::kArray) rule->type = &type.children[0].type;
-  if (field.type() != WantedType(rule->type->id) || field.is_map()) {
-    return Mismatch(rule->path, "is " + std::string(field.type_name()) +
-                                    ", the column is " + type.ToString());
-  }
-  if (rule->type->id != TypeId::kStruct) return {};
-  return MakeRules(*field.message_type(), rule->type->children, rule->path,
-                   &rule->members);
-}
+constexpr size_t kFieldsMax = 2000;  // of a message, as CompiledDescriptor has it
+constexpr size_t kSeenWords = (kFieldsMax + 63) / 64;
 
 arrow::Status BadValue(const FieldRule& rule, std::string_view what) {
   return Error(ErrorCode::kBadData, "bad value in ", rule.path, ": ", what);
 }
 
-arrow::Status CheckText(const FieldRule& rule, const std::string& text) {
+arrow::Status NotAMessage() {
+  return Error(ErrorCode::kBadData, "the record is not a message of its descriptor");
+}
+
+arrow::Status CheckText(const FieldRule& rule, std::string_view text) {
   if (!IsUtf8(text)) return BadValue(rule, "not UTF-8");
   if (rule.type->id == TypeId::kDecimal &&
       !IsDecimalText(text, rule.type->precision, rule.type->scale)) {
@@ -153,129 +39,169 @@ arrow::Status CheckText(const FieldRule& rule, const std::string& text) {
   return {};
 }
 
-arrow::Status CheckMessage(const pb::Message& message,
-                           const std::vector<FieldRule>& rules);
+/// The last value seen of the field that identifies the row; points into the row.
+struct RowId {
+  const FieldRule* rule = nullptr;  ///< null until there is one
+  int64_t integer = 0;
+  std::string_view bytes;  ///< of a text or a double
+};
 
-/// The single value of a field, or element `index` of a repeated one.
-arrow::Status CheckValue(const pb::Message& message, const FieldRule& rule, int index) {
-  const pb::Reflection& reflection = *message.GetReflection();
-  const FieldDescriptor* field = rule.field;
-  const bool repeated = field->is_repeated();
-  switch (field->cpp_type()) {
-    case FieldDescriptor::CPPTYPE_INT32: {
-      const int32_t value = repeated ? reflection.GetRepeatedInt32(message, field, index)
-                                     : reflection.GetInt32(message, field);
-      if (FitsInteger(rule.type->id, value)) return {};
-      return BadValue(rule, "out of the range of " + rule.type->ToString());
-    }
-    case FieldDescriptor::CPPTYPE_STRING: {
-      if (rule.type->id == TypeId::kBinary) return {};
-      std::string scratch;
-      return CheckText(
-          rule, repeated ? reflection.GetRepeatedStringReference(message, field, index,
-                                                                 &scratch)
-                         : reflection.GetStringReference(message, field, &scratch));
-    }
-    case FieldDescriptor::CPPTYPE_MESSAGE:
-      return CheckMessage(repeated ? reflection.GetRepeatedMessage(message, field, index)
-                                   : reflection.GetMessage(message, field),
-                          rule.members);
-    default:
-      return {};
-  }
-}
+/// A field may come again: each value is judged, the last one counts, and a STRUCT must
+/// be whole each time (protobuf would merge the parts, which no writer makes use of).
+class RowWalk {
+ public:
+  RowWalk(const FieldRule* id_field, RowId* id) : id_field_(id_field), id_(id) {}
 
-arrow::Status CheckMessage(const pb::Message& message,
-                           const std::vector<FieldRule>& rules) {
-  const pb::Reflection& reflection = *message.GetReflection();
-  if (!reflection.GetUnknownFields(message).empty()) {
-    return Error(ErrorCode::kBadData,
-                 "the record has a field its descriptor lacks: number ",
-                 reflection.GetUnknownFields(message).field(0).number());
-  }
-  for (const FieldRule& rule : rules) {
-    if (rule.field->is_repeated()) {
-      const int size = reflection.FieldSize(message, rule.field);
-      for (int i = 0; i < size; ++i) ARROW_RETURN_NOT_OK(CheckValue(message, rule, i));
-    } else if (reflection.HasField(message, rule.field)) {
-      ARROW_RETURN_NOT_OK(CheckValue(message, rule, 0));
+  arrow::Status CheckMessage(std::string_view bytes, const MessageRule& message) {
+    uint64_t seen[kSeenWords];
+    const size_t words = (message.fields.size() + 63) / 64;
+    std::memset(seen, 0, words * sizeof(uint64_t));
+    WireReader reader(bytes);
+    size_t next = 0;
+    while (!reader.done()) {
+      uint32_t number = 0;
+      WireType wire{};
+      if (!reader.Tag(&number, &wire)) return NotAMessage();
+      const FieldRule* rule = message.Find(number, &next);
+      if (rule && wire == rule->wire) {
+        ARROW_RETURN_NOT_OK(CheckValue(&reader, *rule));
+      } else if (rule && rule->repeated && wire == WireType::kBytes) {
+        ARROW_RETURN_NOT_OK(CheckPacked(&reader, *rule));
+      } else {
+        if (!reader.Skip(wire)) return NotAMessage();
+        return Error(ErrorCode::kBadData,
+                     "the record has a field its descriptor lacks: number ", number);
+      }
+      const auto index = static_cast<size_t>(rule - message.fields.data());
+      seen[index / 64] |= uint64_t{1} << (index % 64);
     }
+    return CheckRequired(message, seen);
   }
-  return {};
-}
 
-void AppendId(const pb::Message& message, const FieldDescriptor* field,
-              std::string* ids) {
-  if (!field || field->is_repeated() ||
-      !message.GetReflection()->HasField(message, field)) {
-    *ids += "null";
-    return;
+ private:
+  static arrow::Status CheckRequired(const MessageRule& message, const uint64_t* seen) {
+    for (size_t i = 0; i < message.fields.size(); ++i) {
+      if (message.fields[i].required && (seen[i / 64] >> (i % 64) & 1) == 0) {
+        return Error(ErrorCode::kBadData,
+                     "required fields are missing: ", message.fields[i].path);
+      }
+    }
+    return {};
   }
-  const pb::Reflection& reflection = *message.GetReflection();
-  switch (field->cpp_type()) {
-    case FieldDescriptor::CPPTYPE_INT32:
-      *ids += std::to_string(reflection.GetInt32(message, field));
+
+  arrow::Status CheckPacked(WireReader* reader, const FieldRule& rule) {
+    std::string_view bytes;
+    if (!reader->Bytes(&bytes)) return NotAMessage();
+    WireReader values(bytes);
+    while (!values.done()) ARROW_RETURN_NOT_OK(CheckValue(&values, rule));
+    return {};
+  }
+
+  arrow::Status CheckValue(WireReader* reader, const FieldRule& rule) {
+    uint64_t number = 0;
+    std::string_view bytes;
+    switch (rule.wire) {
+      case WireType::kVarint:
+        if (!reader->Varint(&number)) return NotAMessage();
+        return CheckInteger(rule, number);
+      case WireType::kFixed32:
+        return reader->Fixed(&bytes, 4) ? arrow::Status::OK() : NotAMessage();
+      case WireType::kFixed64:
+        if (!reader->Fixed(&bytes, 8)) return NotAMessage();
+        break;
+      case WireType::kBytes:
+        if (!reader->Bytes(&bytes)) return NotAMessage();
+        if (rule.type == nullptr || rule.type->id == TypeId::kStruct) {
+          return CheckMessage(bytes, rule.members);
+        }
+        if (rule.type->id != TypeId::kBinary) {
+          ARROW_RETURN_NOT_OK(CheckText(rule, bytes));
+        }
+        break;
+    }
+    if (&rule == id_field_) *id_ = {&rule, 0, bytes};
+    return {};
+  }
+
+  arrow::Status CheckInteger(const FieldRule& rule, uint64_t number) {
+    auto value = static_cast<int64_t>(number);
+    switch (rule.type->id) {
+      case TypeId::kTinyInt:
+      case TypeId::kSmallInt:
+      case TypeId::kInt:
+      case TypeId::kDate:
+        value = static_cast<int32_t>(number);  // an int32: the lower half counts
+        if (!FitsInteger(rule.type->id, value)) {
+          return BadValue(rule, "out of the range of " + rule.type->ToString());
+        }
+        break;
+      default:
+        break;
+    }
+    if (&rule == id_field_) *id_ = {&rule, value, {}};
+    return {};
+  }
+
+  const FieldRule* const id_field_;
+  RowId* const id_;
+};
+
+void AppendId(const RowId& id, std::string* ids) {
+  switch (id.rule ? id.rule->id_kind : IdKind::kNone) {
+    case IdKind::kInteger: {
+      char text[24];
+      ids->append(text, std::to_chars(text, text + sizeof text, id.integer).ptr);
       return;
-    case FieldDescriptor::CPPTYPE_INT64:
-      *ids += std::to_string(reflection.GetInt64(message, field));
+    }
+    case IdKind::kText:
+      return AppendJsonText(id.bytes, ids);
+    case IdKind::kDouble: {
+      double value = 0;
+      static_assert(std::endian::native == std::endian::little);
+      std::memcpy(&value, id.bytes.data(), sizeof value);
+      *ids += nlohmann::json(value).dump();
       return;
-    case FieldDescriptor::CPPTYPE_STRING:
-      return AppendJsonText(reflection.GetString(message, field), ids);
-    case FieldDescriptor::CPPTYPE_DOUBLE:
-      *ids += nlohmann::json(reflection.GetDouble(message, field)).dump();
-      return;
-    default:
+    }
+    case IdKind::kNone:
       *ids += "null";
   }
 }
 
 class ProtoRowCheck : public RowCheck {
  public:
-  ProtoRowCheck(std::shared_ptr<const CompiledDescriptor> descriptor,
-                std::shared_ptr<const Table> table)
-      : descriptor_(std::move(descriptor)), table_(std::move(table)) {}
-
-  arrow::Status Prepare(const std::string& id_column) {
-    const pb::Descriptor& message = descriptor_->message();
-    ARROW_RETURN_NOT_OK(MakeRules(message, table_->schema.columns(), "", &rules_));
-    if (!id_column.empty()) {
-      id_field_ = message.FindFieldByName(id_column);
-    } else if (!rules_.empty()) {
-      id_field_ = rules_[0].field;
-    }
-    message_.reset(factory_.GetPrototype(&message)->New());
-    return {};
-  }
+  ProtoRowCheck(std::shared_ptr<const RecordRules> rules, const FieldRule* id_field)
+      : rules_(std::move(rules)), id_field_(id_field) {}
 
   arrow::Status Check(std::string_view row, std::string* ids) override {
-    message_->Clear();
-    if (!message_->ParsePartialFromArray(row.data(), static_cast<int>(row.size()))) {
-      return Error(ErrorCode::kBadData, "the record is not a message of its descriptor");
-    }
-    if (!message_->IsInitialized()) {
-      return Error(ErrorCode::kBadData, "required fields are missing: ",
-                   message_->InitializationErrorString());
-    }
-    ARROW_RETURN_NOT_OK(CheckMessage(*message_, rules_));
-    AppendId(*message_, id_field_, ids);
+    RowId id;
+    ARROW_RETURN_NOT_OK(RowWalk(id_field_, &id).CheckMessage(row, rules_->record()));
+    AppendId(id, ids);
     return {};
   }
 
  private:
-  const std::shared_ptr<const CompiledDescriptor> descriptor_;
-  const std::shared_ptr<const Table> table_;
-  pb::DynamicMessageFactory factory_;
-  std::vector<FieldRule> rules_;
-  const FieldDescriptor* id_field_ = nullptr;
-  std::unique_ptr<pb::Message> message_;
+  const std::shared_ptr<const RecordRules> rules_;
+  const FieldRule* const id_field_;  ///< null: rows have no id
 };
+
+/// `column`, or when it is empty the first of the table that the record has.
+const FieldRule* FindIdField(const MessageRule& record, const Table& table,
+                             const std::string& column) {
+  for (const auto& candidate : table.schema.columns()) {
+    if (!column.empty() && candidate.name != column) continue;
+    for (const FieldRule& rule : record.fields) {
+      if (rule.path == candidate.name) return &rule;
+    }
+  }
+  return nullptr;
+}
 
 }  // namespace
 
 arrow::Result<std::unique_ptr<RowCheck>> MakeProtoRowCheck(
     std::string_view descriptor_proto, std::shared_ptr<const Table> table,
     const std::string& id_column) {
-  pb::DescriptorProto proto;
+  google::protobuf::DescriptorProto proto;
   if (descriptor_proto.empty() ||
       !proto.ParseFromArray(descriptor_proto.data(),
                             static_cast<int>(descriptor_proto.size())) ||
@@ -289,9 +215,9 @@ arrow::Result<std::unique_ptr<RowCheck>> MakeProtoRowCheck(
                  "the descriptor is not self-contained (Error Code: 4033): ",
                  compiled.status().message());
   }
-  auto check = std::make_unique<ProtoRowCheck>(std::move(*compiled), std::move(table));
-  ARROW_RETURN_NOT_OK(check->Prepare(id_column));
-  return check;
+  ARROW_ASSIGN_OR_RAISE(auto rules, RecordRules::Make(**compiled, table));
+  const FieldRule* id_field = FindIdField(rules->record(), *table, id_column);
+  return std::make_unique<ProtoRowCheck>(std::move(rules), id_field);
 }
 
 }  // namespace arrowport::emulator

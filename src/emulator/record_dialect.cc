@@ -1,9 +1,8 @@
-#include <google/protobuf/arena.h>
-
 #include <utility>
 
 #include "base/error.h"
 #include "emulator/dialect.h"
+#include "emulator/record_envelope.h"
 #include "emulator/row_check.h"
 #include "zerobus/protocol/zerobus.pb.h"
 
@@ -15,13 +14,13 @@ namespace pb = google::protobuf;
 using databricks::zerobus::CreateIngestStreamRequest;
 using databricks::zerobus::EphemeralStreamRequest;
 using databricks::zerobus::EphemeralStreamResponse;
-using databricks::zerobus::IngestRecordBatchRequest;
-using databricks::zerobus::IngestRecordRequest;
 using databricks::zerobus::RecordType;
 
 net::Slices ToSlices(const pb::MessageLite& message) {
   return {arrow::Buffer::FromString(message.SerializeAsString())};
 }
+
+constexpr size_t kIdBytesGuess = 8;
 
 class RecordDialect : public Dialect {
  public:
@@ -65,15 +64,15 @@ class RecordDialect : public Dialect {
       return Error(ErrorCode::kTooLarge, "the request has ", message.body->size(),
                    " bytes; the limit is ", options_.request_bytes_max);
     }
-    pb::Arena arena;
-    auto* request = pb::Arena::CreateMessage<EphemeralStreamRequest>(&arena);
-    ARROW_RETURN_NOT_OK(Parse(message, request));
-    switch (request->payload_case()) {
-      case EphemeralStreamRequest::kIngestRecord:
-        return TakeRecord(request->ingest_record(), wanted_offset);
-      case EphemeralStreamRequest::kIngestRecordBatch:
-        return TakeBatch(request->ingest_record_batch(), wanted_offset);
-      case EphemeralStreamRequest::kCreateStream:
+    if (!message.body || !ReadRecordEnvelope(BytesOf(*message.body), &envelope_)) {
+      return NotARequest();
+    }
+    using Payload = RecordEnvelope::Payload;
+    switch (envelope_.payload) {
+      case Payload::kRecord:
+      case Payload::kBatch:
+        return TakeRecords(wanted_offset);
+      case Payload::kCreate:
         return Error(ErrorCode::kInvalidArgument, "create_stream comes once");
       default:
         return Error(ErrorCode::kInvalidArgument, "the message has no payload");
@@ -110,88 +109,56 @@ class RecordDialect : public Dialect {
   }
 
  private:
+  static std::string_view BytesOf(const arrow::Buffer& buffer) {
+    return {buffer.data_as<char>(), static_cast<size_t>(buffer.size())};
+  }
+
+  static arrow::Status NotARequest() {
+    return Error(ErrorCode::kInvalidArgument,
+                 "the message is not an EphemeralStreamRequest");
+  }
+
   static arrow::Status Parse(const net::Message& message,
                              EphemeralStreamRequest* request) {
     if (!message.body ||
         !request->ParseFromArray(message.body->data(),
                                  static_cast<int>(message.body->size()))) {
-      return Error(ErrorCode::kInvalidArgument,
-                   "the message is not an EphemeralStreamRequest");
+      return NotARequest();
     }
     return {};
   }
 
-  template <typename Ingest>
-  static arrow::Status CheckOffset(const Ingest& ingest, int64_t wanted) {
-    if (!ingest.has_offset_id()) {
+  arrow::Status CheckOffset(int64_t wanted) const {
+    if (!envelope_.offset) {
       return Error(ErrorCode::kSequenceGap, "the request has no offset_id");
     }
-    if (ingest.offset_id() != wanted) {
+    if (*envelope_.offset != wanted) {
       return Error(ErrorCode::kSequenceGap, "offset_id must count up from 0: expected ",
-                   wanted, ", got ", ingest.offset_id());
+                   wanted, ", got ", *envelope_.offset);
     }
     return {};
   }
 
-  arrow::Status CheckType(RecordType given) const {
-    if (given == type_) return {};
+  arrow::Status CheckType() const {
+    if (envelope_.records.empty() || envelope_.type == RecordType::AVRO) {
+      return Error(ErrorCode::kInvalidArgument, "the request has no record we know");
+    }
+    if (envelope_.type == type_) return {};
     return Error(ErrorCode::kInvalidArgument, "the stream was created for ",
                  RecordType_Name(type_), " records");
   }
 
-  arrow::Status TakeRow(const std::string& row, IngestRequest* out) {
-    const int64_t index = out->rows++;
-    if (!options_.look_into_rows) return {};
-    if (index > 0) out->ids += ',';
-    const arrow::Status status = check_->Check(row, &out->ids);
-    if (status.ok()) return status;
-    return WithContext("row " + std::to_string(index), status);
-  }
-
-  arrow::Result<IngestRequest> TakeRecord(const IngestRecordRequest& ingest,
-                                          int64_t wanted_offset) {
-    ARROW_RETURN_NOT_OK(CheckOffset(ingest, wanted_offset));
+  arrow::Result<IngestRequest> TakeRecords(int64_t wanted_offset) {
+    ARROW_RETURN_NOT_OK(CheckOffset(wanted_offset));
+    ARROW_RETURN_NOT_OK(CheckType());
     IngestRequest taken{wanted_offset};
-    switch (ingest.record_case()) {
-      case IngestRecordRequest::kProtoEncodedRecord:
-        ARROW_RETURN_NOT_OK(CheckType(RecordType::PROTO));
-        ARROW_RETURN_NOT_OK(TakeRow(ingest.proto_encoded_record(), &taken));
-        break;
-      case IngestRecordRequest::kJsonRecord:
-        ARROW_RETURN_NOT_OK(CheckType(RecordType::JSON));
-        ARROW_RETURN_NOT_OK(TakeRow(ingest.json_record(), &taken));
-        break;
-      default:
-        return Error(ErrorCode::kInvalidArgument, "the request has no record we know");
-    }
-    return taken;
-  }
-
-  template <typename Records>
-  arrow::Status TakeRows(RecordType type, const Records& records, IngestRequest* taken) {
-    ARROW_RETURN_NOT_OK(CheckType(type));
-    for (const auto& row : records) ARROW_RETURN_NOT_OK(TakeRow(row, taken));
-    return {};
-  }
-
-  arrow::Result<IngestRequest> TakeBatch(const IngestRecordBatchRequest& ingest,
-                                         int64_t wanted_offset) {
-    ARROW_RETURN_NOT_OK(CheckOffset(ingest, wanted_offset));
-    IngestRequest taken{wanted_offset};
-    switch (ingest.batch_case()) {
-      case IngestRecordBatchRequest::kProtoEncodedBatch:
-        ARROW_RETURN_NOT_OK(
-            TakeRows(RecordType::PROTO, ingest.proto_encoded_batch().records(), &taken));
-        break;
-      case IngestRecordBatchRequest::kJsonBatch:
-        ARROW_RETURN_NOT_OK(
-            TakeRows(RecordType::JSON, ingest.json_batch().records(), &taken));
-        break;
-      default:
-        break;
-    }
-    if (taken.rows == 0) {
-      return Error(ErrorCode::kInvalidArgument, "the request has no record we know");
+    taken.rows = static_cast<int64_t>(envelope_.records.size());
+    if (!options_.look_into_rows) return taken;
+    taken.ids.reserve(envelope_.records.size() * kIdBytesGuess);
+    for (size_t i = 0; i < envelope_.records.size(); ++i) {
+      if (i > 0) taken.ids += ',';
+      const arrow::Status status = check_->Check(envelope_.records[i], &taken.ids);
+      if (!status.ok()) return WithContext("row " + std::to_string(i), status);
     }
     return taken;
   }
@@ -199,6 +166,7 @@ class RecordDialect : public Dialect {
   const DialectOptions options_;
   RecordType type_ = RecordType::RECORD_TYPE_UNSPECIFIED;
   std::unique_ptr<RowCheck> check_;
+  RecordEnvelope envelope_;  ///< of the request at hand; its memory is used again
 };
 
 }  // namespace

@@ -2,10 +2,15 @@
 
 #include <gmock/gmock.h>
 #include <google/protobuf/descriptor.pb.h>
+#include <google/protobuf/dynamic_message.h>
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "base/error.h"
+#include "emulator/plain_json.h"
 #include "emulator/value_rules.h"
+#include "zerobus/encode/compiled_descriptor.h"
 
 namespace arrowport::emulator {
 namespace {
@@ -161,6 +166,70 @@ TEST(JsonRowCheckTest, RowsAreCheckedAgainstTheColumns) {
   EXPECT_FALSE(passes("{\"id\": 1, \"name\": \"\xff\"}"));
   EXPECT_FALSE(passes("[1]"));
   EXPECT_FALSE(passes(R"({"id": 1} {})"));
+}
+
+// The quick way accepts nothing that the careful one refuses, and names rows alike. A space
+// before the row is what only the careful one knows.
+TEST(JsonRowCheckTest, TheQuickWayIsNoMoreLenient) {
+  for (const char* id_column : {"id", "name", "price", "tiny", "doc"}) {
+    auto table = TestTable();
+    const PlainJsonRows plain(table, id_column);
+    auto careful = MakeJsonRowCheck(table, id_column);
+    const std::string seeds[] = {
+        R"({"id":12,"tiny":-3,"name":"é x","price":"-1.50","raw":"AAE=","day":19000})",
+        R"({"id": 9, "name": null, "price": "0"})", R"({"id":0,"doc":"{}","tags":[1]})"};
+    std::mt19937 random(7);
+    int accepted = 0;
+    for (int round = 0; round < 30'000; ++round) {
+      std::string row = seeds[random() % std::size(seeds)];
+      for (auto changes = random() % 4; changes > 0; --changes) {
+        constexpr std::string_view kBytes = "0129-.eE+\"\\,:{}[] ntfa\xff\x01\xc3";
+        const size_t at = random() % row.size();
+        const char byte = kBytes[random() % kBytes.size()];
+        if (random() % 2 == 0) {
+          row[at] = byte;
+        } else {
+          row.insert(at, 1, byte);
+        }
+      }
+      std::string quick_id;
+      if (!plain.Accepts(row, &quick_id)) continue;
+      ++accepted;
+      std::string id;
+      const arrow::Status status = careful->Check(" " + row, &id);
+      ASSERT_TRUE(status.ok()) << row << status;
+      ASSERT_EQ(quick_id, id) << row;
+    }
+    EXPECT_GT(accepted, 3'000) << id_column;
+  }
+}
+
+// libprotobuf is the judge of what is a message at all.
+TEST(ProtoRowCheckTest, AcceptsNoRowThatProtobufDoesNotRead) {
+  auto check = *Make(GoodDescriptor());
+  auto compiled = *zerobus::encode::CompiledDescriptor::Make(GoodDescriptor());
+  google::protobuf::DynamicMessageFactory factory;
+  std::unique_ptr<google::protobuf::Message> message(
+      factory.GetPrototype(&compiled->message())->New());
+  const std::string packed = Text(6, Varint(1) + Varint(100));
+  const std::string seeds[] = {Number(1, 42) + Number(2, 7) + Text(3, "name") + packed,
+                               Text(4, "1.25") + Number(6, 5) + Number(1, 1ULL << 63)};
+  std::mt19937 random(7);
+  int accepted = 0;
+  for (int round = 0; round < 30'000; ++round) {
+    std::string row = seeds[random() % std::size(seeds)];
+    for (auto changes = random() % 3; changes > 0; --changes) {
+      row[random() % row.size()] = static_cast<char>(random() % 2 ? random() : random() % 56);
+    }
+    std::string id;
+    if (!check->Check(row, &id).ok()) continue;
+    ++accepted;
+    ASSERT_TRUE(message->ParseFromString(row));
+    ASSERT_TRUE(message->GetReflection()->GetUnknownFields(*message).empty());
+    const auto* field = compiled->message().FindFieldByName("id");
+    ASSERT_EQ(id, std::to_string(message->GetReflection()->GetInt64(*message, field)));
+  }
+  EXPECT_GT(accepted, 3'000);
 }
 
 TEST(ValueRulesTest, DecimalText) {

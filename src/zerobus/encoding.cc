@@ -120,17 +120,37 @@ arrow::Result<Converted> Encoding::ConvertRecords(
   return converted;
 }
 
+arrow::Result<std::shared_ptr<arrow::RecordBatch>> Encoding::CastGoodRows(
+    const std::shared_ptr<arrow::RecordBatch>& batch, int64_t first_row,
+    std::vector<FailedRow>* failed_rows) const {
+  auto cast = encode::CastToTable(*batch, *table_);
+  if (cast.ok()) return cast;
+  ARROW_ASSIGN_OR_RAISE(auto bad, encode::FindUncastableRows(*batch, *table_));
+  if (bad.empty()) return cast.status();
+  for (encode::FailedRow& row : bad) {
+    failed_rows->push_back({row.row, std::make_shared<const arrow::Status>(AsFailure(
+                                         ErrorKind::kConversion, row.status))});
+  }
+  ARROW_ASSIGN_OR_RAISE(const auto good,
+                        TransmissionResult(batch->num_rows(), *failed_rows)
+                            .ExtractSuccessfulBatch(batch));
+  for (FailedRow& row : *failed_rows) row.index += first_row;
+  if (!good) return nullptr;
+  return encode::CastToTable(*good, *table_);
+}
+
 arrow::Result<Converted> Encoding::ConvertFlight(
     const std::shared_ptr<BatchDelivery>& delivery, int64_t first_row, int64_t rows,
     int64_t encoded_before) const {
   std::shared_ptr<arrow::RecordBatch> batch = delivery->batch()->Slice(first_row, rows);
-  if (cast_to_table_) {
-    ARROW_ASSIGN_OR_RAISE(batch, encode::CastToTable(*batch, *table_));
-  }
   Converted converted;
+  if (cast_to_table_) {
+    ARROW_ASSIGN_OR_RAISE(batch, CastGoodRows(batch, first_row, &converted.failed_rows));
+    if (!batch) return converted;
+  }
   ARROW_ASSIGN_OR_RAISE(converted.requests,
                         flight_->MakeRequests(batch, kFlightBodyBytesMax, delivery));
-  converted.encoded_rows = rows;
+  converted.encoded_rows = batch->num_rows();
   for (Request& request : converted.requests) {
     request.first_row += encoded_before;
     converted.encoded_bytes += request.bytes;

@@ -61,6 +61,12 @@ class Encoding {
                                          int64_t first_row, int64_t rows,
                                          int64_t encoded_before) const;
 
+  /// The rows of `batch` that can be cast; null when there are none. The others go to
+  /// `failed_rows`, empty before, with indices counted from `first_row`.
+  arrow::Result<std::shared_ptr<arrow::RecordBatch>> CastGoodRows(
+      const std::shared_ptr<arrow::RecordBatch>& batch, int64_t first_row,
+      std::vector<FailedRow>* failed_rows) const;
+
   std::shared_ptr<arrow::Schema> schema_;
   std::shared_ptr<const encode::TableSchema> table_;
   std::string descriptor_option_;

@@ -17,9 +17,10 @@ using std::chrono::milliseconds;
 
 constexpr size_t kEncodingsMax = 16;
 constexpr size_t kFailedRangesMax = 1000;
-// Large batches are converted and sent in parts: the first rows are on their way while
-// the last are encoded, and the encoded copy of a batch is never whole in memory.
-constexpr int64_t kPartBytes = 8 << 20;
+// Large batches are converted and sent in parts: the first rows are on their way, and
+// judged by the service, while the last are encoded. A part this small keeps both sides
+// busy; a request of it is still large enough for its envelope not to count.
+constexpr int64_t kPartBytes = 1 << 20;
 constexpr int kBlockedServiceCode = 6006;
 
 TimePoint Now() { return std::chrono::steady_clock::now(); }

@@ -43,7 +43,6 @@ std::shared_ptr<Stream> WriterImpl::StartStream(const Encoding& encoding,
   parts.observers = options_.observers;
   parts.listener = this;
   parts.uniform = [source = uniform_] { return (*source)(); };
-  ShowDescriptor(encoding);
   return Stream::Start(client_.get(), std::move(parts));
 }
 
@@ -69,13 +68,13 @@ arrow::Result<WriterImpl::Hold> WriterImpl::AcquireStream(const Encoding& encodi
     switching_ = true;
     while (holds_ > 0) lock.Wait(changed_);
     const std::shared_ptr<Stream> old = std::exchange(stream_, nullptr);
-    if (old) {
-      lock.Unlock();
-      // Its failures are told to those who sent the rows.
-      static_cast<void>(Retire(old.get(), Now() + options_.stream.flush_timeout));
-      lock.Lock();
-      next_offset_ = old->next_offset();
-    }
+    lock.Unlock();
+    // Its failures are told to those who sent the rows.
+    if (old) static_cast<void>(Retire(old.get(), Now() + options_.stream.flush_timeout));
+    // Observers may write files; nobody encodes meanwhile, since there is no stream.
+    ShowDescriptor(encoding);
+    lock.Lock();
+    if (old) next_offset_ = old->next_offset();
     if (!shut_down_) {
       stream_ = StartStream(encoding, next_offset_);
       stream_key_ = encoding.stream_key();

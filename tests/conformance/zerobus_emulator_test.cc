@@ -4,6 +4,8 @@
 #include <arrow/api.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <future>
 #include <map>
 #include <set>
 #include <thread>
@@ -207,6 +209,220 @@ TEST_P(ZerobusEmulator, RotationsRepeatNothing) {
   for (auto [id, count] : logged) EXPECT_EQ(count, 1) << id;
   EXPECT_GE(writer->statistics().rotations, 10);
   EXPECT_EQ(writer->statistics().reconnects_after_failure, 0);
+}
+
+// --- Scenario 10: a token endpoint in trouble ---
+
+// The table's token and the stream's are minted; every renewal after that fails, in turn
+// with 500, 429 and a hang, while the cached token is good for another two seconds.
+TEST_P(ZerobusEmulator, AFailingTokenEndpointIsNotNoticedWhileTheTokenIsGood) {
+  Start(R"({"oauth": {"token_life_seconds": 4, "faults": [
+             {"request": [3, 3], "status": 500}, {"request": [4, 4], "status": 429},
+             {"request": [5, 5], "hang": true}]}})");
+  Options options = MakeOptions();
+  options.stream.token_refresh_buffer = seconds(6);  // counts as half of the life
+  options.stream.recovery_timeout = milliseconds(800);
+  options.stream.connection_timeout = milliseconds(800);
+  options.stream.recovery_retries = 0;
+  options.retry.attempts_max = 1;
+  auto writer = ZerobusWriter::Make(options).ValueOrDie();
+  const auto deadline = std::chrono::steady_clock::now() + seconds(20);
+  int64_t sent = 0;
+  // A rotation makes the stream ask for its token again.
+  while (emulator_->Read(Counter::kMints) < 3) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+    auto result = writer->SendBatch(Rows(sent++, 1));
+    ASSERT_TRUE(result.success()) << result.error();
+    emulator_->Rotate(kTable, milliseconds(0));
+  }
+  EXPECT_GE(emulator_->Read(Counter::kTokenRequests), 6);
+  EXPECT_EQ(writer->statistics().reconnects_after_failure, 0);
+  EXPECT_TRUE(writer->Shutdown().ok());
+  EXPECT_EQ(Logged().size(), static_cast<size_t>(sent));
+}
+
+// --- Scenario 11: bursts of RESOURCE_EXHAUSTED, and a service that stops reading ---
+
+TEST_P(ZerobusEmulator, AStalledServiceBlocksSendersAndThenDrains) {
+  Start(R"({"faults": [
+    {"point": "before_log", "action": {"type": "stall", "duration_ms": 300}, "at": 20,
+     "times": 1},
+    {"point": "before_log", "action": {"type": "status", "code": "RESOURCE_EXHAUSTED"},
+     "at": 30, "times": 3}]})");
+  Options options = MakeOptions();
+  options.stream.max_inflight_bytes = 64'000;
+  options.stream.max_inflight_requests = 8;
+  options.stream.max_inflight_batches = 8;
+  auto writer = ZerobusWriter::Make(options).ValueOrDie();
+  std::vector<arrow::Future<TransmissionResult>> pending;
+  for (int64_t i = 0; i < 200; ++i) {
+    auto sent = writer->SendAsync(Rows(i * 20, 20));
+    ASSERT_TRUE(sent.ok()) << sent.status();
+    pending.push_back(sent->result);
+    EXPECT_LE(writer->statistics().in_flight_requests, 8);
+    EXPECT_LE(writer->statistics().in_flight_bytes, 64'000);
+  }
+  for (auto& result : pending) EXPECT_TRUE(result.result().ValueOrDie().success());
+  EXPECT_TRUE(writer->Shutdown().ok());
+  EXPECT_EQ(Logged().size(), 4000U);
+  EXPECT_EQ(emulator_->Read(Counter::kFaults), 4);
+}
+
+// --- Scenario 12: bad rows ---
+
+constexpr const char* kColumnsWithSmall = R"([
+  {"name": "id", "type_name": "LONG", "type_text": "bigint", "type_json": "\"long\"",
+   "nullable": false, "position": 0},
+  {"name": "name", "type_name": "STRING", "type_text": "string", "type_json": "\"string\"",
+   "nullable": true, "position": 1},
+  {"name": "small", "type_name": "SHORT", "type_text": "smallint",
+   "type_json": "\"short\"", "nullable": true, "position": 2}])";
+
+TEST_P(ZerobusEmulator, BadRowsOfABatchAreNamedAndTheRestIsDurable) {
+  Start();
+  ASSERT_TRUE(emulator_->PutTable(kTable, kColumnsWithSmall).ok());
+  const int64_t rows = 10'000;
+  const bool sized = GetParam() != Mode::kFlight;  // rows of Flight have no limit
+  arrow::Int64Builder ids;
+  arrow::StringBuilder names;
+  arrow::Int32Builder smalls;
+  std::set<int64_t> bad;
+  for (int64_t i = 0; i < rows; ++i) {
+    const bool no_id = i % 1000 == 17;
+    const bool no_text = i % 1000 == 500;
+    const bool overflow = i == 0 || i == rows - 1;
+    const bool too_large = sized && i == 4321;
+    if (no_id || no_text || overflow || too_large) bad.insert(i);
+    ASSERT_TRUE((no_id ? ids.AppendNull() : ids.Append(i)).ok());
+    ASSERT_TRUE(names.Append(no_text     ? "\xff"
+                             : too_large ? std::string(200'000, 'x')
+                                         : "n" + std::to_string(i))
+                    .ok());
+    ASSERT_TRUE(smalls.Append(overflow ? 40'000 : 7).ok());
+  }
+  auto batch = arrow::RecordBatch::Make(
+      arrow::schema({arrow::field("id", arrow::int64()), arrow::field("name", arrow::utf8()),
+                     arrow::field("small", arrow::int32())}),
+      rows,
+      {ids.Finish().ValueOrDie(), names.Finish().ValueOrDie(),
+       smalls.Finish().ValueOrDie()});
+  Options options = MakeOptions();
+  options.stream.max_request_bytes = 100'000;
+  auto writer = ZerobusWriter::Make(options).ValueOrDie();
+  auto result = writer->SendBatch(batch);
+  EXPECT_TRUE(result.error().ok()) << result.error();
+  std::set<int64_t> failed;
+  for (const FailedRow& row : result.failed_rows()) {
+    failed.insert(row.index);
+    EXPECT_EQ(KindOf(*row.error), ErrorKind::kConversion) << *row.error;
+  }
+  EXPECT_EQ(failed, bad);
+  EXPECT_EQ(result.successful_count() + result.failed_count(), rows);
+  // Nothing but bad rows, and none at all.
+  auto none = writer->SendBatch(batch->Slice(0, 1));
+  EXPECT_EQ(none.failed_count(), 1);
+  EXPECT_TRUE(writer->Shutdown().ok());
+  auto logged = Logged();
+  EXPECT_EQ(logged.size(), static_cast<size_t>(rows) - bad.size());
+  for (auto [id, count] : logged) {
+    EXPECT_EQ(count, 1) << id;
+    EXPECT_FALSE(bad.contains(id)) << id;
+  }
+  EXPECT_EQ(emulator_->Read(Counter::kRefusedRequests), 0);
+}
+
+// --- Scenario 15: the table is altered between two connections ---
+
+std::string Altered(const std::string& more) {
+  std::string columns = kColumns;
+  return columns.substr(0, columns.rfind(']')) + ", " + more + "]";
+}
+
+TEST_P(ZerobusEmulator, ANullableColumnMoreIsNotNoticed) {
+  Start();
+  auto writer = Make();
+  ASSERT_TRUE(writer->SendBatch(Rows(0, 10)).success());
+  ASSERT_TRUE(emulator_
+                  ->PutTable(kTable, Altered(R"({"name": "more", "type_name": "DOUBLE",
+                      "type_text": "double", "type_json": "\"double\"", "position": 2})"))
+                  .ok());
+  ASSERT_EQ(emulator_->Rotate(kTable, milliseconds(0)), 1);
+  auto result = writer->SendBatch(Rows(10, 10));
+  EXPECT_TRUE(result.success()) << result.error();
+  EXPECT_TRUE(writer->Shutdown().ok());
+  EXPECT_EQ(Logged().size(), 20U);
+  EXPECT_GE(emulator_->Read(Counter::kOpened), 2);
+}
+
+TEST_P(ZerobusEmulator, AnAlterationThatDoesNotFitIsATypedErrorAndTheRowsComeBack) {
+  const std::string id = R"({"name": "id", "type_name": "LONG", "type_text": "bigint",
+      "type_json": "\"long\"", "nullable": false, "position": 0})";
+  const std::string alterations[] = {
+      Altered(R"({"name": "more", "type_name": "DOUBLE", "type_text": "double",
+          "type_json": "\"double\"", "nullable": false, "position": 2})"),  // NOT NULL
+      "[" + id + "]",                                                       // dropped
+      "[" + id + R"(, {"name": "name", "type_name": "LONG", "type_text": "bigint",
+          "type_json": "\"long\"", "nullable": true, "position": 1}])",  // another type
+  };
+  for (const std::string& columns : alterations) {
+    SCOPED_TRACE(columns);
+    // Acknowledgements take so long that the rows are under way when the stream breaks.
+    Start(R"({"acks": {"delay_ms": 600000}})");
+    auto writer = Make();
+    auto sent = writer->SendAsync(Rows(0, 10));
+    ASSERT_TRUE(sent.ok()) << sent.status();
+    ASSERT_TRUE(emulator_->WaitUntil(
+        [](const auto& counters) {
+          return counters[static_cast<size_t>(Counter::kLoggedRequests)] > 0;
+        },
+        seconds(10)));
+    ASSERT_TRUE(emulator_->PutTable(kTable, columns).ok());
+    ASSERT_EQ(emulator_->Rotate(kTable, milliseconds(0)), 1);
+    const TransmissionResult result = sent->result.result().ValueOrDie();
+    // A stream of JSON opens without a schema: there the rows are what does not fit.
+    EXPECT_EQ(KindOf(result.error()), GetParam() == Mode::kJson ? ErrorKind::kConversion
+                                                                : ErrorKind::kSchema)
+        << result.error();
+    EXPECT_EQ(result.failed_count(), 10);
+    if (GetParam() == Mode::kFlight) {
+      EXPECT_FALSE(FactsOf(result.error()).schema_causes.empty());
+    }
+    auto left = writer->TakeUnacknowledged().ValueOrDie();
+    ASSERT_EQ(left.size(), 1U);
+    EXPECT_TRUE(left[0].batch->Equals(*Rows(0, 10)));
+    // The next send knows the table as it is now, and says what does not fit.
+    auto next = writer->SendBatch(Rows(10, 10));
+    EXPECT_EQ(next.failed_count(), 10);
+    EXPECT_FALSE(next.error().ok());
+  }
+}
+
+// --- Observers ---
+
+/// Asks the writer for something from another thread while it is being told.
+class CuriousObserver : public WriterObserver {
+ public:
+  void OnDescriptor(std::string_view) override {
+    auto answer = std::async(std::launch::async, [this] { return writer->statistics(); });
+    answered = answer.wait_for(seconds(10)) == std::future_status::ready;
+    ++told;
+  }
+  ZerobusWriter* writer = nullptr;
+  std::atomic<bool> answered{false};
+  std::atomic<int> told{0};
+};
+
+TEST_P(ZerobusEmulator, TheWriterAnswersWhileAnObserverIsToldOfAStream) {
+  Start();
+  auto observer = std::make_shared<CuriousObserver>();
+  Options options = MakeOptions();
+  options.observers.push_back(observer);
+  auto writer = ZerobusWriter::Make(options).ValueOrDie();
+  observer->writer = writer.get();
+  EXPECT_TRUE(writer->SendBatch(Rows(0, 10)).success());
+  EXPECT_TRUE(observer->answered);
+  EXPECT_EQ(observer->told, 1);
+  EXPECT_TRUE(writer->Shutdown().ok());
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, ZerobusEmulator,

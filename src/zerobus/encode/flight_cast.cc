@@ -5,6 +5,7 @@
 #include <arrow/util/utf8.h>
 
 #include <algorithm>
+#include <map>
 #include <new>
 #include <utility>
 #include <vector>
@@ -400,8 +401,42 @@ arrow::Result<std::shared_ptr<arrow::Array>> CastColumn(
   return arrow::MakeArray(data);
 }
 
-arrow::Result<std::shared_ptr<arrow::RecordBatch>> Cast(const arrow::RecordBatch& batch,
-                                                        const TableSchema& table) {
+bool IsOfRow(const arrow::Status& status) {
+  switch (CodeOf(status)) {
+    case ErrorCode::kBadData:
+    case ErrorCode::kSchemaMismatch:
+    case ErrorCode::kConstraintViolation:
+    case ErrorCode::kTooLarge:
+      return true;
+    default:
+      return false;
+  }
+}
+
+arrow::Status FindInColumn(const FieldPlan& plan,
+                           const std::shared_ptr<arrow::ArrayData>& array,
+                           const std::shared_ptr<arrow::DataType>& flight,
+                           std::map<int64_t, arrow::Status>* failed) {
+  const bool nulls_fail = plan.nulls == internal::NullRule::kFail;
+  if (SharesBuffers(plan, *flight) && !(nulls_fail && array->GetNullCount() > 0)) {
+    return {};
+  }
+  std::unique_ptr<arrow::ArrayBuilder> builder;
+  ARROW_RETURN_NOT_OK(
+      arrow::MakeBuilder(arrow::default_memory_pool(), flight, &builder));
+  ARROW_ASSIGN_OR_RAISE(CastCells cells, CastCells::Make(plan, array, builder.get()));
+  for (int64_t row = 0; row < array->length; ++row) {
+    arrow::Status status = cells.Append(row);
+    if (status.ok()) continue;
+    if (!IsOfRow(status)) return status;
+    failed->emplace(row, std::move(status));
+    builder->Reset();  // a half of a nested value may be in it
+  }
+  return {};
+}
+
+arrow::Result<std::unique_ptr<internal::RecordPlan>> PlanOf(
+    const arrow::RecordBatch& batch, const TableSchema& table) {
   arrow::util::InitializeUTF8();
   if (arrow::Status valid = batch.Validate(); !valid.ok()) {
     return WithCode(ErrorCode::kBadData, WithContext("batch is not valid", valid));
@@ -409,9 +444,13 @@ arrow::Result<std::shared_ptr<arrow::RecordBatch>> Cast(const arrow::RecordBatch
   // Nulls in lists and as map values are for Flight to keep: no row fails for them.
   EncodeOptions options;
   options.null_elements = NullElements::kDrop;
-  ARROW_ASSIGN_OR_RAISE(auto plan, internal::CompilePlan(internal::RowFormat::kFlight,
-                                                         *batch.schema(), nullptr, &table,
-                                                         options));
+  return internal::CompilePlan(internal::RowFormat::kFlight, *batch.schema(), nullptr,
+                               &table, options);
+}
+
+arrow::Result<std::shared_ptr<arrow::RecordBatch>> Cast(const arrow::RecordBatch& batch,
+                                                        const TableSchema& table) {
+  ARROW_ASSIGN_OR_RAISE(auto plan, PlanOf(batch, table));
   std::shared_ptr<arrow::Schema> schema = FlightSchemaOf(table);
   arrow::ArrayVector columns;
   for (const auto& field : schema->fields()) {
@@ -429,7 +468,32 @@ arrow::Result<std::shared_ptr<arrow::RecordBatch>> Cast(const arrow::RecordBatch
   return arrow::RecordBatch::Make(schema, batch.num_rows(), std::move(columns));
 }
 
+arrow::Result<std::vector<FailedRow>> Find(const arrow::RecordBatch& batch,
+                                           const TableSchema& table) {
+  ARROW_ASSIGN_OR_RAISE(auto plan, PlanOf(batch, table));
+  const std::shared_ptr<arrow::Schema> schema = FlightSchemaOf(table);
+  std::map<int64_t, arrow::Status> failed;
+  for (const FieldPlan& field : plan->fields) {
+    const auto flight = schema->GetFieldByName(field.name);
+    ARROWPORT_CHECK(flight != nullptr);
+    ARROW_RETURN_NOT_OK(FindInColumn(field, batch.column_data(field.child_index),
+                                     flight->type(), &failed));
+  }
+  std::vector<FailedRow> rows;
+  for (auto& [row, status] : failed) rows.push_back({row, std::move(status)});
+  return rows;
+}
+
 }  // namespace
+
+arrow::Result<std::vector<FailedRow>> FindUncastableRows(const arrow::RecordBatch& batch,
+                                                         const TableSchema& table) {
+  try {
+    return Find(batch, table);
+  } catch (const std::bad_alloc&) {
+    return Error(ErrorCode::kOutOfMemory, "no memory to check a batch");
+  }
+}
 
 arrow::Result<std::shared_ptr<arrow::RecordBatch>> CastToTable(
     const arrow::RecordBatch& batch, const TableSchema& table) {

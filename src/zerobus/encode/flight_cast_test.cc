@@ -97,6 +97,45 @@ TEST(FlightCast, ErrorsNameColumnAndRow) {
             ErrorCode::kSchemaMismatch);
 }
 
+// Row 1: text, row 2: the list's struct, row 4: text and list; the rest can be cast.
+TEST(FlightCast, FindsEveryBadRow) {
+  auto member = std::make_shared<arrow::Int32Builder>();
+  auto element = std::make_shared<arrow::StructBuilder>(
+      arrow::struct_({field("m", arrow::int32())}), arrow::default_memory_pool(),
+      std::vector<std::shared_ptr<arrow::ArrayBuilder>>{member});
+  arrow::ListBuilder lists(arrow::default_memory_pool(), element);
+  for (int row = 0; row < 6; ++row) {
+    ASSERT_TRUE(lists.Append().ok());
+    for (int i = 0; i < 3; ++i) {
+      ASSERT_TRUE(element->Append().ok());
+      const bool bad = (row == 2 || row == 4) && i == 1;
+      ASSERT_TRUE(member->Append(bad ? 70000 : i).ok());
+    }
+  }
+  auto text = Values<arrow::StringBuilder, std::string>({"a", "\xff", "c", "d", "\xfe", ""});
+  auto list = lists.Finish().ValueOrDie();
+  auto batch = arrow::RecordBatch::Make(
+      arrow::schema({field("t", arrow::utf8()), field("l", list->type())}), 6, {text, list});
+  TableType small{.id = TypeId::kSmallInt};
+  TableType members{.id = TypeId::kStruct, .children = {{"m", small, true}}};
+  auto table = TableSchema::Make(
+                   {{"t", {.id = TypeId::kString}, true, 0},
+                    {"l", {.id = TypeId::kArray, .children = {{"element", members, true}}}, true, 1}})
+                   .ValueOrDie();
+  ASSERT_FALSE(CastToTable(*batch, table).ok());
+  auto found = FindUncastableRows(*batch, table).ValueOrDie();
+  ASSERT_EQ(found.size(), 3U);
+  EXPECT_EQ(found[0].row, 1);
+  EXPECT_EQ(CodeOf(found[0].status), ErrorCode::kBadData);
+  EXPECT_EQ(found[1].row, 2);
+  EXPECT_EQ(CodeOf(found[1].status), ErrorCode::kSchemaMismatch);
+  EXPECT_EQ(found[2].row, 4);
+  EXPECT_TRUE(CastToTable(*batch->Slice(0, 1), table).ok());
+  EXPECT_TRUE(FindUncastableRows(*batch->Slice(3, 1), table).ValueOrDie().empty());
+  auto other = OneColumn(text);
+  EXPECT_EQ(CodeOf(FindUncastableRows(*other, table).status()), ErrorCode::kColumnNotFound);
+}
+
 TEST(FlightCast, SharesWhatFitsAndFillsWhatIsLeftOut) {
   auto batch = OneColumn(Values<arrow::Int64Builder, int64_t>({1, 2, 3}));
   auto table = TableSchema::Make({{"d", {.id = TypeId::kString}, true, 0},
