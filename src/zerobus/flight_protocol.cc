@@ -123,7 +123,7 @@ arrow::Result<ServiceMessage> FlightProtocol::Parse(std::string_view message) co
     return broken;
   }
   if (offset && *offset == -1 && rows.value_or(0) == 0) {
-    parsed.opened.emplace();
+    parsed.opened = ServiceMessage::Opened{};
   } else if (rows || offset) {
     parsed.ack.emplace();
     parsed.ack->up_to = rows;
@@ -131,7 +131,7 @@ arrow::Result<ServiceMessage> FlightProtocol::Parse(std::string_view message) co
     return broken;
   }
   if (close_ms) {
-    parsed.close.emplace();
+    parsed.close = ServiceMessage::CloseSignal{};
     parsed.close->duration =
         std::chrono::milliseconds(std::clamp<int64_t>(*close_ms, 0, kDurationMsMax));
   }

@@ -65,7 +65,7 @@ arrow::Result<ServiceMessage> RecordProtocol::Parse(std::string_view message) co
         return MakeFailure(ErrorKind::kProtocol,
                            "the service opened a stream without id");
       }
-      parsed.opened.emplace();
+      parsed.opened = ServiceMessage::Opened{};
       parsed.opened->stream_id = response.create_stream_response().stream_id();
       break;
     case EphemeralStreamResponse::kIngestRecordResponse:
@@ -76,7 +76,7 @@ arrow::Result<ServiceMessage> RecordProtocol::Parse(std::string_view message) co
       }
       break;
     case EphemeralStreamResponse::kCloseStreamSignal:
-      parsed.close.emplace();
+      parsed.close = ServiceMessage::CloseSignal{};
       parsed.close->duration = DurationOf(response.close_stream_signal().duration());
       break;
     case EphemeralStreamResponse::PAYLOAD_NOT_SET:

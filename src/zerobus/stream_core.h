@@ -207,7 +207,6 @@ class StreamCore {
   bool progress_ = false;
   bool step_pending_ = false;  ///< kConnect or kHalfClose not yet asked for
   bool transport_full_ = false;
-  bool rotating_ = false;
   TimePoint ack_timer_from_{};
   TimePoint deadline_{};    ///< of kWaiting, kConnecting, kPaused, kDraining, kClosing
   TimePoint idle_since_{};  ///< open with nothing in flight

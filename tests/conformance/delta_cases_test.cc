@@ -214,7 +214,7 @@ class DeltaCases : public ::testing::TestWithParam<std::string> {
         capabilities.end()) {
       EXPECT_EQ(snapshot.file_count(), case_["num_files"]);
     }
-    EXPECT_EQ(state.metadata.id, case_["table_id"]);
+    EXPECT_EQ(state.metadata.id, case_["table_id"].get<std::string>());
     EXPECT_EQ(state.protocol.min_reader_version, case_["min_reader"]);
     EXPECT_EQ(state.protocol.min_writer_version, case_["min_writer"]);
     EXPECT_EQ(state.metadata.partition_columns,
