@@ -118,7 +118,8 @@ class Script {
     } else if (name == "loop") {
       Loop(value);
     } else if (name == "checkpoint") {
-      Say(name, table_->WriteCheckpoint(), table_->snapshot()->version());
+      const auto newest = table_->snapshot();
+      Say(name, table_->WriteCheckpoint(), newest == nullptr ? -1 : newest->version());
     } else if (name == "cleanup") {
       auto report = table_->CleanUpLog();
       Say(name, report.status(), report.ok() ? report->log_files_removed : -1);
