@@ -347,11 +347,15 @@ TEST_P(ZerobusEmulator, ANullableColumnMoreIsNotNoticed) {
                       "type_text": "double", "type_json": "\"double\"", "position": 2})"))
                   .ok());
   ASSERT_EQ(emulator_->Rotate(kTable, milliseconds(0)), 1);
+  ASSERT_TRUE(emulator_->WaitUntil(
+      [](const auto& counters) {
+        return counters[static_cast<size_t>(Counter::kOpened)] >= 2;
+      },
+      seconds(10)));
   auto result = writer->SendBatch(Rows(10, 10));
   EXPECT_TRUE(result.success()) << result.error();
   EXPECT_TRUE(writer->Shutdown().ok());
   EXPECT_EQ(Logged().size(), 20U);
-  EXPECT_GE(emulator_->Read(Counter::kOpened), 2);
 }
 
 TEST_P(ZerobusEmulator, AnAlterationThatDoesNotFitIsATypedErrorAndTheRowsComeBack) {

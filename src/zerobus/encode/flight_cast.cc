@@ -15,6 +15,7 @@
 #include "zerobus/encode/cell_values.h"
 #include "zerobus/encode/descriptor.h"
 #include "zerobus/encode/plan.h"
+#include "zerobus/encode/text_columns.h"
 #include "zerobus/encode/variant_value.h"
 
 namespace arrowport::zerobus::encode {
@@ -377,14 +378,25 @@ bool SharesBuffers(const FieldPlan& plan, const arrow::DataType& flight) {
              arrow::TimeUnit::MICRO;
 }
 
+bool IsText(TypeId target) {
+  return target == TypeId::kString || target == TypeId::kBinary;
+}
+
 arrow::Result<std::shared_ptr<arrow::Array>> CastColumn(
     const FieldPlan& plan, const std::shared_ptr<arrow::ArrayData>& array,
     const std::shared_ptr<arrow::DataType>& flight) {
-  bool nulls_fail = plan.nulls == internal::NullRule::kFail;
-  if (SharesBuffers(plan, *flight) && !(nulls_fail && array->GetNullCount() > 0)) {
+  const bool nulls_fail =
+      plan.nulls == internal::NullRule::kFail && array->GetNullCount() > 0;
+  if (SharesBuffers(plan, *flight) && !nulls_fail) {
     auto shared = array->Copy();
     shared->type = flight;
     return arrow::MakeArray(shared);
+  }
+  if (IsText(plan.target) && !nulls_fail) {
+    const auto rule = plan.target == TypeId::kString ? internal::TextRule::kUtf8
+                                                     : internal::TextRule::kBytes;
+    ARROW_ASSIGN_OR_RAISE(auto shared, internal::ShareText(*array, rule, flight));
+    if (shared) return arrow::MakeArray(shared);
   }
   std::unique_ptr<arrow::ArrayBuilder> builder;
   ARROW_RETURN_NOT_OK(

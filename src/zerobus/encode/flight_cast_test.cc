@@ -151,6 +151,39 @@ TEST(FlightCast, SharesWhatFitsAndFillsWhatIsLeftOut) {
   EXPECT_EQ(CodeOf(CastToTable(*batch, required).status()), ErrorCode::kColumnNotFound);
 }
 
+// "é" is two bytes: together the values are UTF-8, but not when one ends in its middle.
+TEST(FlightCast, TextSharesItsValuesAndIsStillJudgedOneByOne) {
+  auto text = Values<arrow::StringBuilder, std::string>({"skipped", "aé", "", "bc", "d"});
+  auto table = TableOf(TypeId::kString);
+  for (const auto& batch : {OneColumn(text), OneColumn(text->Slice(1, 3))}) {
+    auto cast = CastToTable(*batch, table).ValueOrDie();
+    ASSERT_TRUE(cast->ValidateFull().ok()) << cast->ValidateFull();
+    EXPECT_EQ(cast->column_data(0)->buffers[2]->data(), text->data()->buffers[2]->data());
+    ASSERT_EQ(cast->num_rows(), batch->num_rows());
+    for (int64_t row = 0; row < cast->num_rows(); ++row) {
+      EXPECT_EQ(static_cast<const arrow::LargeStringArray&>(*cast->column(0)).GetView(row),
+                static_cast<const arrow::StringArray&>(*batch->column(0)).GetView(row));
+    }
+  }
+  const int32_t offsets[] = {0, 1, 2, 3};
+  auto cut = std::make_shared<arrow::StringArray>(
+      3, arrow::Buffer::Wrap(offsets, 4), std::make_shared<arrow::Buffer>("\xc3\xa9z"));
+  auto found = FindUncastableRows(*OneColumn(cut), table).ValueOrDie();
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_EQ(CodeOf(CastToTable(*OneColumn(cut), table).status()), ErrorCode::kBadData);
+  // A null may stand on bytes that are no text.
+  const uint8_t valid = 0b100;
+  auto null = std::make_shared<arrow::StringArray>(
+      3, arrow::Buffer::Wrap(offsets, 4), std::make_shared<arrow::Buffer>("\xff\xfez"),
+      arrow::Buffer::Wrap(&valid, 1));
+  auto cast = CastToTable(*OneColumn(null), table).ValueOrDie();
+  EXPECT_EQ(cast->column(0)->null_count(), 2);
+  const int32_t backward[] = {0, 2, 1, 3};
+  auto wild = std::make_shared<arrow::StringArray>(
+      3, arrow::Buffer::Wrap(backward, 4), std::make_shared<arrow::Buffer>("abc"));
+  EXPECT_FALSE(CastToTable(*OneColumn(wild), table).ok());
+}
+
 TEST(FlightCast, NullElementsStay) {
   arrow::ListBuilder builder(arrow::default_memory_pool(),
                              std::make_shared<arrow::Int64Builder>());
