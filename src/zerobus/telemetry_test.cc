@@ -184,6 +184,25 @@ TEST(Telemetry, TellsFailuresByKind) {
   EXPECT_TRUE(told);
 }
 
+TEST(Telemetry, AnOpenThatHangsIsAFailedConnection) {
+  FakeCollector collector;
+  FakeService service;
+  service.set_on_open(
+      [](ServerCall&, Connection& connection) { return connection.number == 0; });
+  auto telemetry = MakeTelemetry(ExportTo(collector));
+  Options options = OptionsFor(service);
+  options.stream.recovery_timeout = milliseconds(200);
+  auto writer = MakeWriter(Observed(options, telemetry));
+  ASSERT_TRUE(writer->SendBatch(Ids(0, 10)).success());
+  ASSERT_TRUE(writer->Shutdown().ok());
+  const auto spans = collector.spans();
+  ASSERT_EQ(spans.size(), 3U);
+  EXPECT_EQ(spans[0].name(), "connect main.test.ids");
+  EXPECT_EQ(spans[0].status().code(), otlp::Status::STATUS_CODE_ERROR);
+  EXPECT_GE(spans[0].end_time_unix_nano() - spans[0].start_time_unix_nano(), 150'000'000U);
+  EXPECT_EQ(spans[1].status().code(), otlp::Status::STATUS_CODE_UNSET);
+}
+
 TEST(Telemetry, RowsThatFailConversionAreCounted) {
   FakeCollector collector;
   Options options("", "main.test.ids");

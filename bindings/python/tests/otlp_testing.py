@@ -15,6 +15,14 @@ def texts(attributes):
     return {a.key: getattr(a.value, a.value.WhichOneof("value")) for a in attributes}
 
 
+def number(metric, point):
+    """The value of a sum's point, which must be there also when it is 0; a histogram's count."""
+    if not metric.HasField("sum"):
+        return point.count
+    assert point.WhichOneof("value") == "as_int", metric.name
+    return point.as_int
+
+
 class Collector:
     """Keeps what it is sent. `status`: what it answers; None: nothing. A context manager."""
 
@@ -68,8 +76,7 @@ class Collector:
     def newest_metrics(self):
         """{name: [(own attributes, value or count)]} of the newest export."""
         _, message = self.of("/v1/metrics")[-1]
-        return {metric.name: [(texts(point.attributes), getattr(point, "as_int", None)
-                               if metric.HasField("sum") else point.count)
+        return {metric.name: [(texts(point.attributes), number(metric, point))
                               for point in (metric.sum if metric.HasField("sum")
                                             else metric.histogram).data_points]
                 for resource in message.resource_metrics for scope in resource.scope_metrics
