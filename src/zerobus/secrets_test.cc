@@ -148,6 +148,7 @@ TEST_P(Secrets, NeverShow) {
   texts_.Add(refused);
   const auto broken = writer->SendBatch(Ids(20, 10));
   EXPECT_FALSE(broken.success());
+  EXPECT_EQ(broken.attempts(), 0);  // by the circuit breaker
   texts_.Add(broken);
   texts_.Add(writer->Flush());
   texts_.Add(writer->Shutdown());
