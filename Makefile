@@ -22,8 +22,7 @@ serve: build ## Set up, build and start a server in this folder
 	@$(BUILD)/arrowport serve $(ARGS)
 
 wheel: build ## Build the Python package: build/wheel/*.whl
-	@$(PYTHON) -m pip wheel . --no-deps --no-build-isolation -w build/wheel \
-	  -C build-dir=$(BUILD) -C cmake.define.ARROWPORT_PYTHON=$(abspath $(PYTHON))
+	@$(PYTHON) tools/wheel build/wheel $(BUILD)
 
 everything: setup $(BUILD)/build.ninja
 	@cmake --build $(BUILD) -j $(JOBS)

@@ -2,12 +2,14 @@
 
 #include <arrow/csv/api.h>
 #include <arrow/io/api.h>
-#include <arrow/io/stdio.h>
 #include <arrow/ipc/api.h>
 #include <parquet/arrow/reader.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 
 #include "base/error.h"
@@ -110,12 +112,66 @@ arrow::Result<std::shared_ptr<arrow::io::RandomAccessFile>> Spool(
   return file;
 }
 
+/// Standard input, read no further than asked: a batch that has arrived waits for nothing.
+class StandardInput final : public arrow::io::InputStream {
+ public:
+  ~StandardInput() override = default;
+  /// The first bytes, which are read again: `size` of them, fewer at the end of the input.
+  arrow::Result<std::string_view> ReadHead(size_t size) {
+    head_.resize(size);
+    ARROW_ASSIGN_OR_RAISE(const int64_t got,
+                          ReadAll(static_cast<int64_t>(size), head_.data()));
+    head_.resize(static_cast<size_t>(got));
+    return head_;
+  }
+  arrow::Result<int64_t> Read(int64_t size, void* into) override {
+    const auto kept = std::min(static_cast<size_t>(size), head_.size());
+    std::memcpy(into, head_.data(), kept);
+    head_.erase(0, kept);
+    ARROW_ASSIGN_OR_RAISE(const int64_t got,
+                          ReadAll(size - static_cast<int64_t>(kept),
+                                  static_cast<char*>(into) + kept));
+    position_ += static_cast<int64_t>(kept) + got;
+    return static_cast<int64_t>(kept) + got;
+  }
+  arrow::Result<std::shared_ptr<arrow::Buffer>> Read(int64_t size) override {
+    ARROW_ASSIGN_OR_RAISE(auto buffer, arrow::AllocateResizableBuffer(size));
+    ARROW_ASSIGN_OR_RAISE(const int64_t got, Read(size, buffer->mutable_data()));
+    ARROW_RETURN_NOT_OK(buffer->Resize(got));
+    return std::shared_ptr<arrow::Buffer>(std::move(buffer));
+  }
+  arrow::Status Close() override {
+    closed_ = true;
+    return {};
+  }
+  bool closed() const override { return closed_; }
+  arrow::Result<int64_t> Tell() const override { return position_; }
+
+ private:
+  /// All of `size` bytes, fewer only at the end.
+  static arrow::Result<int64_t> ReadAll(int64_t size, void* into) {
+    int64_t got = 0;
+    while (got < size) {
+      const ssize_t count = read(STDIN_FILENO, static_cast<char*>(into) + got,
+                                 static_cast<size_t>(size - got));
+      if (count == 0) break;
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) {
+        return Error(ErrorCode::kBadData, "cannot be read: ", std::strerror(errno));
+      }
+      got += count;
+    }
+    return got;
+  }
+
+  std::string head_;
+  int64_t position_ = 0;
+  bool closed_ = false;
+};
+
 arrow::Result<DataFile> OpenStandardInput() {
-  ARROW_ASSIGN_OR_RAISE(
-      auto input, arrow::io::BufferedInputStream::Create(
-                      1 << 20, arrow::default_memory_pool(),
-                      std::make_shared<arrow::io::StdinStream>()));
-  ARROW_ASSIGN_OR_RAISE(const std::string_view head, input->Peek(8));
+  auto input = std::make_shared<StandardInput>();
+  ARROW_ASSIGN_OR_RAISE(const std::string_view head, input->ReadHead(8));
   if (head.empty()) return Error(ErrorCode::kBadData, "standard input is empty");
   const Form form = FormOf(head);
   if (form == Form::kStream || form == Form::kCsv) return OpenStream(form, input);

@@ -166,6 +166,8 @@ class Send {
       if (!IsOfFile(sent)) break;
     }
     if (const auto status = writer_->Shutdown(); !status.ok()) Fail(status);
+    // What could not be exported was told, and is no failure of the send.
+    if (telemetry_) static_cast<void>(telemetry_->Close());
     if (debug_files_) {
       // A file that could not be written is no failure of the send.
       static_cast<void>(debug_files_->Close());
@@ -188,6 +190,14 @@ class Send {
           debug_files_,
           zerobus::DebugFiles::Make(options.table, options.mode, *settings.debug));
       options.observers.push_back(debug_files_);
+    }
+    if (settings.telemetry) {
+      settings.telemetry->log = [](zerobus::TelemetryLevel, std::string_view text) {
+        std::cerr << "telemetry: " + std::string(text) + "\n";
+      };
+      ARROW_ASSIGN_OR_RAISE(telemetry_,
+                            zerobus::Telemetry::Make(*std::move(settings.telemetry)));
+      options.observers.push_back(telemetry_->ObserverOf(options));
     }
     table_ = options.table;
     is_dry_run_ = options.writer_disabled;
@@ -263,6 +273,7 @@ class Send {
   const ZerobusFlags& flags_;
   Context& context_;
   std::shared_ptr<zerobus::DebugFiles> debug_files_;
+  std::shared_ptr<zerobus::Telemetry> telemetry_;
   std::unique_ptr<zerobus::ZerobusWriter> writer_;
   std::string table_;
   bool is_dry_run_ = false;

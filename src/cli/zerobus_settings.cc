@@ -1,5 +1,8 @@
 #include "cli/zerobus_settings.h"
 
+#include <arrow/util/uri.h>
+
+#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <utility>
@@ -22,6 +25,15 @@ constexpr std::pair<const char*, const char*> kVariables[] = {
     {"ZEROBUS_CLIENT_ID", "client_id"},
     {"ZEROBUS_CLIENT_SECRET", "client_secret"},
     {"ZEROBUS_WRITER_DISABLED", "writer_disabled"},
+    {"OTLP_ENABLED", "observability.enabled"},
+    {"OTLP_ENDPOINT", "observability.endpoint"},
+    {"OTLP_OUTPUT_DIR", "observability.output_dir"},
+    {"OTLP_WRITE_INTERVAL_SECS", "observability.write_interval_secs"},
+    {"OTLP_LOG_LEVEL", "observability.log_level"},
+    {"OTLP_HEADERS", "observability.headers"},
+    {"OTLP_TIMEOUT_SECS", "observability.timeout_secs"},
+    {"OTLP_SERVICE_NAME", "observability.service_name"},
+    {"OTLP_RESOURCE_ATTRIBUTES", "observability.resource_attributes"},
     {"DEBUG_ENABLED", "debug.enabled"},
     {"DEBUG_ARROW_ENABLED", "debug.arrow_enabled"},
     {"DEBUG_PROTOBUF_ENABLED", "debug.protobuf_enabled"},
@@ -155,6 +167,60 @@ arrow::Status ReadDebug(const Values& values, ZerobusSettings* settings) {
   return {};
 }
 
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+/// As OpenTelemetry writes them: name=value,name=value with %XX. `key` is for the error,
+/// which quotes nothing: values may be secrets.
+arrow::Result<Pairs> ReadPairs(const Values& values, const char* key) {
+  const std::string text = values.Text(key);
+  Pairs pairs;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string_view part = std::string_view(text).substr(begin, end - begin);
+    const size_t equals = part.find('=');
+    if (equals == 0 || equals == part.npos) {
+      return Error(ErrorCode::kBadConfig, "zerobus.", key,
+                   " wants name=value, separated by commas, special characters as %XX");
+    }
+    pairs.emplace_back(arrow::util::UriUnescape(part.substr(0, equals)),
+                       arrow::util::UriUnescape(part.substr(equals + 1)));
+    begin = end + 1;
+  }
+  return pairs;
+}
+
+zerobus::TelemetryLevel LevelOf(const std::string& name) {
+  using Level = zerobus::TelemetryLevel;
+  if (name == "trace" || name == "debug") return Level::kDebug;
+  if (name == "warn" || name == "warning") return Level::kWarning;
+  if (name == "error") return Level::kError;
+  return name == "off" ? Level::kOff : Level::kInfo;
+}
+
+arrow::Status ReadTelemetry(const Values& values, ZerobusSettings* settings) {
+  if (!values.Bool("observability.enabled")) return {};
+  zerobus::TelemetryOptions telemetry;
+  telemetry.output_folder = values.Text("observability.output_dir");
+  const std::string endpoint = values.Text("observability.endpoint");
+  if (!endpoint.empty() || !telemetry.output_folder.empty()) telemetry.endpoint = endpoint;
+  std::chrono::seconds interval(5);
+  ARROW_RETURN_NOT_OK(values.ReadTime("observability.write_interval_secs", &interval));
+  telemetry.interval = interval;
+  std::chrono::seconds timeout(10);
+  ARROW_RETURN_NOT_OK(values.ReadTime("observability.timeout_secs", &timeout));
+  telemetry.timeout = timeout;
+  if (const std::string* name = values.Find("observability.service_name")) {
+    telemetry.service_name = *name;
+  }
+  ARROW_ASSIGN_OR_RAISE(telemetry.headers, ReadPairs(values, "observability.headers"));
+  ARROW_ASSIGN_OR_RAISE(telemetry.resource_attributes,
+                        ReadPairs(values, "observability.resource_attributes"));
+  telemetry.log_level = LevelOf(values.Text("observability.log_level"));
+  telemetry.proxy = settings->options.proxy;
+  settings->telemetry = std::move(telemetry);
+  return {};
+}
+
 arrow::Result<std::string> FirstLine(const std::string& path) {
   std::ifstream file(path);
   std::string line;
@@ -251,6 +317,7 @@ arrow::Result<ZerobusSettings> LoadZerobusSettings(const ZerobusFlags& flags,
   ARROW_RETURN_NOT_OK(values.ReadTime("retry.max_delay_ms", &options.retry.delay_max));
   ARROW_RETURN_NOT_OK(ReadStream(values, &options.stream));
   ARROW_RETURN_NOT_OK(ReadDebug(values, &settings));
+  ARROW_RETURN_NOT_OK(ReadTelemetry(values, &settings));
   ARROW_RETURN_NOT_OK(options.Validate());
   return settings;
 }

@@ -12,6 +12,7 @@
 
 #include "arrowport/zerobus/debug_files.h"
 #include "arrowport/zerobus/options.h"
+#include "arrowport/zerobus/telemetry.h"
 #include "cli/context.h"
 
 namespace arrowport::cli {
@@ -27,6 +28,7 @@ struct ZerobusFlags {
 struct ZerobusSettings {
   zerobus::Options options{"", ""};
   std::optional<zerobus::DebugFileOptions> debug;
+  std::optional<zerobus::TelemetryOptions> telemetry;
 };
 
 /// --endpoint, --table, --mode and the others.

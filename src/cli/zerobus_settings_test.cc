@@ -54,6 +54,39 @@ TEST(ZerobusSettings, SetOverFlagOverEnvironment) {
   EXPECT_EQ(options.retry.delay_max, std::chrono::milliseconds(400));
 }
 
+TEST(ZerobusSettings, Telemetry) {
+  EXPECT_FALSE(LoadZerobusSettings({}, ContextWith({})).ValueOrDie().telemetry);
+  const auto plain = LoadZerobusSettings({}, ContextWith({{"OTLP_ENABLED", "true"}}));
+  EXPECT_EQ(plain.ValueOrDie().telemetry->endpoint, "http://localhost:4318");
+  const auto files = LoadZerobusSettings(
+      {}, ContextWith({{"OTLP_ENABLED", "true"}, {"OTLP_OUTPUT_DIR", "/o"}}));
+  EXPECT_EQ(files.ValueOrDie().telemetry->endpoint, "");
+  const auto loaded = LoadZerobusSettings(
+      {}, ContextWith({{"OTLP_ENABLED", "true"},
+                       {"OTLP_ENDPOINT", "https://collector"},
+                       {"OTLP_WRITE_INTERVAL_SECS", "7"},
+                       {"OTLP_TIMEOUT_SECS", "3"},
+                       {"OTLP_SERVICE_NAME", "loader"},
+                       {"OTLP_LOG_LEVEL", "warn"},
+                       {"OTLP_HEADERS", "authorization=Bearer%20k,x-org=1"},
+                       {"OTLP_RESOURCE_ATTRIBUTES", "team=sales"}}));
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const zerobus::TelemetryOptions& telemetry = *loaded->telemetry;
+  EXPECT_EQ(telemetry.endpoint, "https://collector");
+  EXPECT_EQ(telemetry.interval, std::chrono::seconds(7));
+  EXPECT_EQ(telemetry.timeout, std::chrono::seconds(3));
+  EXPECT_EQ(telemetry.service_name, "loader");
+  EXPECT_EQ(telemetry.log_level, zerobus::TelemetryLevel::kWarning);
+  EXPECT_EQ(telemetry.headers,
+            (zerobus::Headers{{"authorization", "Bearer k"}, {"x-org", "1"}}));
+  EXPECT_EQ(telemetry.resource_attributes.at(0).second, "sales");
+  const auto refused = LoadZerobusSettings(
+      {}, ContextWith({{"OTLP_ENABLED", "true"}, {"OTLP_HEADERS", "hush-hush"}}));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.status().message(),
+              ::testing::AllOf(HasSubstr("headers"), ::testing::Not(HasSubstr("hush"))));
+}
+
 TEST(ZerobusSettings, DebugFiles) {
   const auto debug = [](std::map<std::string, std::string> environment) {
     environment["DEBUG_OUTPUT_DIR"] = "/debug";

@@ -1,9 +1,5 @@
 #include "arrowport/zerobus/debug_files.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <thread>
@@ -11,6 +7,7 @@
 
 #include "base/mutex.h"
 #include "zerobus/debug_lane.h"
+#include "zerobus/debug_lock.h"
 #include "zerobus/failure.h"
 
 namespace arrowport::zerobus {
@@ -41,29 +38,6 @@ arrow::Status Check(const DebugFileOptions& options) {
   return {};
 }
 
-/// The right to write a table's files, held while it lives.
-class FileLock {
- public:
-  static arrow::Result<std::unique_ptr<FileLock>> Take(const fs::path& path) {
-    const int descriptor =
-        open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (descriptor < 0) {
-      return Refuse("cannot write debug files into " + path.parent_path().string());
-    }
-    auto lock = std::unique_ptr<FileLock>(new FileLock(descriptor));
-    if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-      return Refuse("another writer has the debug files of this table open, give this one "
-                    "a folder of its own: " + path.parent_path().string());
-    }
-    return lock;
-  }
-  ~FileLock() { close(descriptor_); }
-
- private:
-  explicit FileLock(int descriptor) : descriptor_(descriptor) {}
-  const int descriptor_;
-};
-
 DebugStamp NewestStamp(const fs::path& folder, const std::string& stem) {
   DebugStamp newest;
   const std::pair<const char*, std::string_view> kinds[] = {
@@ -80,7 +54,7 @@ DebugStamp NewestStamp(const fs::path& folder, const std::string& stem) {
 class DebugFilesImpl final : public DebugFiles {
  public:
   DebugFilesImpl(const DebugFileOptions& options, Mode mode,
-                 const DebugLaneOptions& lane_options, std::unique_ptr<FileLock> lock)
+                 const DebugLaneOptions& lane_options, std::unique_ptr<DebugLock> lock)
       : flush_interval_(options.flush_interval), lock_(std::move(lock)) {
     if (options.arrow) arrow_ = std::make_unique<ArrowLane>(lane_options);
     if (options.protobuf && mode == Mode::kProto) {
@@ -178,7 +152,7 @@ class DebugFilesImpl final : public DebugFiles {
   arrow::Status last_error_ GUARDED_BY(state_mutex_);
 
   Mutex close_mutex_;
-  std::unique_ptr<FileLock> lock_ GUARDED_BY(close_mutex_);
+  std::unique_ptr<DebugLock> lock_ GUARDED_BY(close_mutex_);
   std::thread flusher_ GUARDED_BY(close_mutex_);
 };
 
@@ -204,7 +178,11 @@ arrow::Result<std::shared_ptr<DebugFiles>> DebugFiles::Make(
     }
   }
   ARROW_ASSIGN_OR_RAISE(auto lock,
-                        FileLock::Take(LockPath(lane.zerobus_folder, lane.stem)));
+                        DebugLock::Take(LockPath(lane.zerobus_folder, lane.stem)));
+  if (!lock) {
+    return Refuse("another writer has the debug files of this table open, give this one "
+                  "a folder of its own: " + lane.zerobus_folder.string());
+  }
   lane.stamps = std::make_shared<DebugStamps>(NewestStamp(lane.zerobus_folder, lane.stem));
   return std::make_shared<DebugFilesImpl>(options, mode, lane, std::move(lock));
 }

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "zerobus/encode/descriptor.h"
+#include "zerobus/encode/explicit_cast.h"
 #include "zerobus/encode/flight_cast.h"
 #include "zerobus/failure.h"
 #include "zerobus/protocol/zerobus.pb.h"
@@ -29,9 +30,18 @@ arrow::Result<std::shared_ptr<const Encoding>> Encoding::Make(
     return MakeFailure(ErrorKind::kConfiguration,
                        "a descriptor is for the proto mode alone");
   }
+  encoding->prepared_schema_ = encoding->schema_;
+  if (options.unsupported_types != UnsupportedTypes::kRefuse) {
+    ARROW_ASSIGN_OR_RAISE(
+        encoding->prepared_schema_,
+        encode::ExplicitCastSchema(encoding->schema_,
+                                   options.unsupported_types == UnsupportedTypes::kText
+                                       ? encode::ExplicitCast::kText
+                                       : encode::ExplicitCast::kIntegers));
+  }
   if (!table) {
     ARROW_ASSIGN_OR_RAISE(auto derived,
-                          encode::TableSchema::FromArrow(*encoding->schema_));
+                          encode::TableSchema::FromArrow(*encoding->prepared_schema_));
     table = std::make_shared<const encode::TableSchema>(std::move(derived));
   }
   encoding->table_ = std::move(table);
@@ -51,7 +61,7 @@ arrow::Status Encoding::MakeRecord(const Options& options,
                                      : encode::NullElements::kFail;
   if (options.mode == Mode::kJson) {
     ARROW_ASSIGN_OR_RAISE(
-        encoder_, encode::RowEncoder::MakeJson(*schema_, *table_, encode_options));
+        encoder_, encode::RowEncoder::MakeJson(*prepared_schema_, *table_, encode_options));
     protocol_ = std::make_shared<RecordProtocol>(options.table, databricks::zerobus::JSON,
                                                  std::string());
     stream_key_ = "json";
@@ -67,7 +77,7 @@ arrow::Status Encoding::MakeRecord(const Options& options,
   ARROW_ASSIGN_OR_RAISE(
       encoder_,
       encode::RowEncoder::MakeProtobuf(
-          *schema_, proto, descriptor.empty() ? table_.get() : nullptr, encode_options));
+          *prepared_schema_, proto, descriptor.empty() ? table_.get() : nullptr, encode_options));
   shown_descriptor_ = descriptor.empty() ? proto.SerializeAsString() : descriptor;
   protocol_ = std::make_shared<RecordProtocol>(options.table, databricks::zerobus::PROTO,
                                                shown_descriptor_);
@@ -76,10 +86,10 @@ arrow::Status Encoding::MakeRecord(const Options& options,
 }
 
 arrow::Status Encoding::MakeFlight(const Options& options) {
-  std::shared_ptr<arrow::Schema> schema = schema_->RemoveMetadata();
+  std::shared_ptr<arrow::Schema> schema = prepared_schema_->RemoveMetadata();
   if (cast_to_table_) {
     // An empty batch goes the way of the others: the schema is what comes out.
-    ARROW_ASSIGN_OR_RAISE(auto empty, arrow::RecordBatch::MakeEmpty(schema_));
+    ARROW_ASSIGN_OR_RAISE(auto empty, arrow::RecordBatch::MakeEmpty(prepared_schema_));
     ARROW_ASSIGN_OR_RAISE(auto cast, encode::CastToTable(*empty, *table_));
     schema = cast->schema();
   }
@@ -91,18 +101,25 @@ arrow::Status Encoding::MakeFlight(const Options& options) {
   return {};
 }
 
+arrow::Result<std::shared_ptr<arrow::RecordBatch>> Encoding::Prepare(
+    const std::shared_ptr<arrow::RecordBatch>& batch) const {
+  if (prepared_schema_ == schema_) return batch;
+  return encode::ExplicitCastBatch(batch, prepared_schema_);
+}
+
 arrow::Result<Converted> Encoding::Convert(const std::shared_ptr<BatchDelivery>& delivery,
+                                           const arrow::RecordBatch& prepared,
                                            int64_t first_row, int64_t rows,
                                            int64_t encoded_before) const {
-  return flight_ ? ConvertFlight(delivery, first_row, rows, encoded_before)
-                 : ConvertRecords(delivery, first_row, rows, encoded_before);
+  auto part = prepared.Slice(first_row, rows);
+  return flight_ ? ConvertFlight(delivery, std::move(part), first_row, encoded_before)
+                 : ConvertRecords(delivery, *part, first_row, encoded_before);
 }
 
 arrow::Result<Converted> Encoding::ConvertRecords(
-    const std::shared_ptr<BatchDelivery>& delivery, int64_t first_row, int64_t rows,
-    int64_t encoded_before) const {
-  ARROW_ASSIGN_OR_RAISE(encode::EncodedRows encoded,
-                        encoder_->Encode(*delivery->batch()->Slice(first_row, rows)));
+    const std::shared_ptr<BatchDelivery>& delivery, const arrow::RecordBatch& part,
+    int64_t first_row, int64_t encoded_before) const {
+  ARROW_ASSIGN_OR_RAISE(encode::EncodedRows encoded, encoder_->Encode(part));
   Converted converted;
   for (encode::FailedRow& row : encoded.failed_rows) {
     converted.failed_rows.push_back(
@@ -140,17 +157,17 @@ arrow::Result<std::shared_ptr<arrow::RecordBatch>> Encoding::CastGoodRows(
 }
 
 arrow::Result<Converted> Encoding::ConvertFlight(
-    const std::shared_ptr<BatchDelivery>& delivery, int64_t first_row, int64_t rows,
+    const std::shared_ptr<BatchDelivery>& delivery,
+    std::shared_ptr<arrow::RecordBatch> part, int64_t first_row,
     int64_t encoded_before) const {
-  std::shared_ptr<arrow::RecordBatch> batch = delivery->batch()->Slice(first_row, rows);
   Converted converted;
   if (cast_to_table_) {
-    ARROW_ASSIGN_OR_RAISE(batch, CastGoodRows(batch, first_row, &converted.failed_rows));
-    if (!batch) return converted;
+    ARROW_ASSIGN_OR_RAISE(part, CastGoodRows(part, first_row, &converted.failed_rows));
+    if (!part) return converted;
   }
   ARROW_ASSIGN_OR_RAISE(converted.requests,
-                        flight_->MakeRequests(batch, kFlightBodyBytesMax, delivery));
-  converted.encoded_rows = batch->num_rows();
+                        flight_->MakeRequests(part, kFlightBodyBytesMax, delivery));
+  converted.encoded_rows = part->num_rows();
   for (Request& request : converted.requests) {
     request.first_row += encoded_before;
     converted.encoded_bytes += request.bytes;

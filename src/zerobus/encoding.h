@@ -44,22 +44,28 @@ class Encoding {
   /// Shown to observers when a stream begins.
   const std::string& shown_descriptor() const { return shown_descriptor_; }
 
+  /// The batch whose rows Convert takes: `batch` itself unless unsupported_types cast it.
+  arrow::Result<std::shared_ptr<arrow::RecordBatch>> Prepare(
+      const std::shared_ptr<arrow::RecordBatch>& batch) const;
   /// Rows first_row .. + rows of the delivery's batch, of which `encoded_before` rows are
-  /// encoded rows before them. Errors: of the whole call, as RowEncoder and CastToTable.
+  /// encoded rows before them. `prepared`: what Prepare made of that batch. Errors: of
+  /// the whole call, as RowEncoder and CastToTable.
   arrow::Result<Converted> Convert(const std::shared_ptr<BatchDelivery>& delivery,
-                                   int64_t first_row, int64_t rows,
-                                   int64_t encoded_before) const;
+                                   const arrow::RecordBatch& prepared, int64_t first_row,
+                                   int64_t rows, int64_t encoded_before) const;
 
  private:
   Encoding() = default;
   arrow::Status MakeRecord(const Options& options, const std::string& descriptor);
   arrow::Status MakeFlight(const Options& options);
+  /// `part`: the rows, the first of which is `first_row` of the batch.
   arrow::Result<Converted> ConvertRecords(const std::shared_ptr<BatchDelivery>& delivery,
-                                          int64_t first_row, int64_t rows,
+                                          const arrow::RecordBatch& part,
+                                          int64_t first_row,
                                           int64_t encoded_before) const;
   arrow::Result<Converted> ConvertFlight(const std::shared_ptr<BatchDelivery>& delivery,
-                                         int64_t first_row, int64_t rows,
-                                         int64_t encoded_before) const;
+                                         std::shared_ptr<arrow::RecordBatch> part,
+                                         int64_t first_row, int64_t encoded_before) const;
 
   /// The rows of `batch` that can be cast; null when there are none. The others go to
   /// `failed_rows`, empty before, with indices counted from `first_row`.
@@ -68,6 +74,7 @@ class Encoding {
       std::vector<FailedRow>* failed_rows) const;
 
   std::shared_ptr<arrow::Schema> schema_;
+  std::shared_ptr<arrow::Schema> prepared_schema_;  ///< schema_, or a cast of it
   std::shared_ptr<const encode::TableSchema> table_;
   std::string descriptor_option_;
   std::string stream_key_;

@@ -25,6 +25,10 @@ size_t OnBody(char* bytes, size_t, size_t size, void* into) {
   return size;
 }
 
+int OnProgress(void* cancelled, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  return static_cast<const std::atomic<bool>*>(cancelled)->load() ? 1 : 0;
+}
+
 CURLcode AddTrust(CURL*, void* context, void* ca_file) {
   const auto* path = static_cast<const char*>(ca_file);
   const int loaded =
@@ -65,7 +69,7 @@ class CurlFetcher final : public HttpFetcher {
     }
     std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(
         raw_headers, &curl_slist_free_all);
-    Received received{.body = {}, .bytes_max = request.body_bytes_max};
+    Received received{.body = {}, .bytes_max = request.reply_bytes_max};
     SetOptions(curl.get(), request, headers.get(), &received);
     ARROW_RETURN_NOT_OK(SetProxy(curl.get(), request.url));
     const CURLcode code = curl_easy_perform(curl.get());
@@ -112,11 +116,16 @@ class CurlFetcher final : public HttpFetcher {
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, &OnBody);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, received);
-    if (request.form) {
+    if (request.body) {
       curl_easy_setopt(curl, CURLOPT_POST, 1L);
-      curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.form->data());
+      curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.body->data());
       curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
-                       static_cast<curl_off_t>(request.form->size()));
+                       static_cast<curl_off_t>(request.body->size()));
+    }
+    if (request.cancelled) {
+      curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+      curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, &OnProgress);
+      curl_easy_setopt(curl, CURLOPT_XFERINFODATA, request.cancelled);
     }
     if (!request.user.empty()) {
       curl_easy_setopt(curl, CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));

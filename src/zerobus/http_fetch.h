@@ -1,8 +1,9 @@
-// One blocking HTTP request: tokens and the table API.
+// One blocking HTTP request: tokens, the table API, telemetry.
 #pragma once
 
 #include <arrow/result.h>
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -17,11 +18,14 @@ namespace arrowport::zerobus {
 struct HttpRequest {
   std::string url;                   ///< http:// or https://
   std::vector<std::string> headers;  ///< "name: value"
-  std::optional<std::string> form;   ///< a POST of this body; else GET
+  /// A POST of this, a form unless a content-type header says otherwise; else GET.
+  std::optional<std::string> body;
   std::string user;                  ///< with password: HTTP Basic
   std::string password;
   std::chrono::milliseconds timeout{15'000};
-  size_t body_bytes_max = 1 << 20;
+  size_t reply_bytes_max = 1 << 20;
+  /// The request is given up within about a second once this is true; outlives the call.
+  const std::atomic<bool>* cancelled = nullptr;
 };
 
 struct HttpReply {

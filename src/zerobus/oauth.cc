@@ -148,7 +148,7 @@ arrow::Result<MintedToken> MintToken(HttpFetcher* http, const OAuthIdentity& ide
   request.url = identity.catalog_url + "/oidc/v1/token";
   request.headers = {"Content-Type: application/x-www-form-urlencoded",
                      "Accept: application/json"};
-  request.form =
+  request.body =
       TokenForm(identity, workspace_id, table, use, subject ? &*subject : nullptr);
   request.timeout = timeout;
   if (!identity.federation) {
@@ -186,7 +186,7 @@ arrow::Result<encode::TableSchema> FetchTable(HttpFetcher* http,
   request.url = catalog_url + "/api/2.1/unity-catalog/tables/" + EncodePercent(table);
   request.headers = {"Authorization: Bearer " + token, "Accept: application/json"};
   request.timeout = timeout;
-  request.body_bytes_max = kTableBytesMax;
+  request.reply_bytes_max = kTableBytesMax;
   ARROW_ASSIGN_OR_RAISE(HttpReply reply, http->Fetch(request));
   if (reply.status == 404) {
     return MakeFailure(ErrorKind::kConfiguration,

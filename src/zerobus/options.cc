@@ -6,6 +6,7 @@
 #include "zerobus/failure.h"
 #include "zerobus/oauth.h"
 #include "zerobus/rpc/target.h"
+#include "zerobus/secrets.h"
 
 namespace arrowport::zerobus {
 namespace {
@@ -150,8 +151,8 @@ arrow::Status Options::Validate() const {
 
 std::string Options::ToString() const {
   std::ostringstream text;
-  text << "Options{endpoint=" << endpoint << ", table=" << table
-       << ", unity_catalog_url=" << unity_catalog_url << ", client_id=" << client_id
+  text << "Options{endpoint=" << WithoutCredentials(endpoint) << ", table=" << table
+       << ", unity_catalog_url=" << WithoutCredentials(unity_catalog_url) << ", client_id=" << client_id
        << ", client_secret=" << (client_secret.empty() ? "none" : "***")
        << ", mode=" << ModeName(mode)
        << ", writer_disabled=" << (writer_disabled ? "true" : "false") << "}";

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "zerobus/failure.h"
+#include "zerobus/secrets.h"
 
 namespace arrowport::zerobus {
 namespace {
@@ -102,6 +103,7 @@ void Stream::Stop() {
       stopped_ = true;
       closing_ = true;
       core_.Abort(MakeFailure(ErrorKind::kClosed, "the stream was given up"), &out);
+      in_flight_ = {core_.inflight_requests(), core_.inflight_bytes()};
     }
     ++attempt_;
     if (timer_) client_->reactor()->CancelTimer(*timer_);
@@ -165,9 +167,11 @@ void Stream::Drive() {
 
 void Stream::DriveLocked(Outcomes* out) {
   while (true) {
+    const bool was_connecting = core_.phase() == StreamCore::Phase::kConnecting;
     switch (core_.Next(Now(), out)) {
       case StreamCore::Step::kNothing:
         ArmTimer();
+        in_flight_ = {core_.inflight_requests(), core_.inflight_bytes()};
         return;
       case StreamCore::Step::kConnect:
         BeginAttempt();
@@ -179,6 +183,10 @@ void Stream::DriveLocked(Outcomes* out) {
         if (call_) call_->HalfClose();
         break;
       case StreamCore::Step::kDrop:
+        if (was_connecting) {
+          NoteFailedAttempt(out->reconnects.empty() ? core_.end_status()
+                                                    : out->reconnects.back().error);
+        }
         DropCall();
         break;
     }
@@ -233,22 +241,39 @@ void Stream::Dispatch(Outcomes* out) {
   }
   // Woken after the results are there: who waits for an offset may look at once.
   changed_.notify_all();
+  Observe(*out);
+}
+
+void Stream::Observe(const Outcomes& out) {
   if (parts_.observers.empty()) return;
   const auto sent = std::exchange(sent_events_, {});
   const auto connected_in = std::exchange(connected_in_, std::nullopt);
+  const auto failed_attempts = std::exchange(failed_attempts_, {});
   for (const auto& observer : parts_.observers) {
     if (connected_in) observer->OnConnected(stream_id_, *connected_in);
     for (const auto& [event, replay] : sent) observer->OnRequestSent(event, replay);
-    for (const Settlement& settlement : out->settlements) {
+    for (const Settlement& settlement : out.settlements) {
+      RequestEvent event = settlement.event;
+      event.is_last = settlement.request_done;
       if (settlement.error) {
-        observer->OnRequestFailed(settlement.event, *settlement.error);
+        observer->OnRequestFailed(event, *settlement.error);
       } else {
-        observer->OnRequestAcked(settlement.event, Now() - settlement.sent_at);
+        observer->OnRequestAcked(event, Now() - settlement.sent_at);
       }
     }
-    for (const ReconnectNote& note : out->reconnects) {
+    for (const auto& [error, time] : failed_attempts) {
+      observer->OnConnectFailed(error, time);
+    }
+    for (const ReconnectNote& note : out.reconnects) {
       observer->OnReconnect(note.cause, note.attempt, note.wait, note.error);
     }
+    observer->OnInFlight(in_flight_.first, in_flight_.second);
+  }
+}
+
+void Stream::NoteFailedAttempt(const arrow::Status& error) {
+  if (!parts_.observers.empty() && !error.ok()) {
+    failed_attempts_.emplace_back(error, Now() - attempt_began_);
   }
 }
 
@@ -279,6 +304,7 @@ void Stream::TakeMessage(const ServiceMessage& message, Outcomes* out) {
           out);
     }
     stream_id_ = message.opened->stream_id;
+    MaskSecrets(secrets_, &stream_id_);
     connected_in_ = now - attempt_began_;
     core_.OnOpened(*message.opened, now, out);
   }
@@ -298,6 +324,7 @@ void Stream::TakeMessage(const ServiceMessage& message, Outcomes* out) {
 }
 
 void Stream::EndConnection(const CallFailure& failure, Outcomes* out) {
+  if (core_.phase() == StreamCore::Phase::kConnecting) NoteFailedAttempt(failure.error);
   DropCall();
   core_.OnEnded(failure, Now(), out);
 }
@@ -312,8 +339,11 @@ void Stream::OnWritable() {
   Dispatch(&out);
 }
 
-void Stream::OnEnd(const rpc::RpcStatus& status) {
+void Stream::OnEnd(const rpc::RpcStatus& ended) {
   Outcomes out;
+  rpc::RpcStatus status = ended;
+  MaskSecrets(secrets_, &status.message);
+  MaskSecrets(secrets_, &status.details);
   {
     MutexLock lock(mutex_);
     const CallFailure failure = JudgeCall(
@@ -399,14 +429,17 @@ void Stream::OpenCall(const Headers& provided) {
   rpc::Metadata metadata = {{std::string(kTableHeader), plan.table},
                             {"user-agent", plan.user_agent}};
   bool authorized = false;
+  secrets_.clear();
   for (size_t i = 0; i < std::min(provided.size(), kProvidedHeadersMax); ++i) {
     std::string name = Lower(provided[i].first);
     if (name == kTableHeader || name == "te" || name == "content-type") continue;
     authorized |= name == "authorization";
     std::erase_if(metadata, [&](const auto& field) { return field.first == name; });
+    if (name != "user-agent") secrets_.push_back(SecretOf(provided[i].second));
     metadata.emplace_back(std::move(name), provided[i].second);
   }
   if (!authorized && lease_) {
+    secrets_.push_back(lease_->value);
     metadata.emplace_back("authorization", "Bearer " + lease_->value);
   }
   auto connection =

@@ -86,6 +86,8 @@ class Stream final : public rpc::CallHandler,
   void DriveLocked(Outcomes* out) REQUIRES(mutex_);
   void Send() REQUIRES(mutex_);
   void Dispatch(Outcomes* out);
+  void Observe(const Outcomes& out);
+  void NoteFailedAttempt(const arrow::Status& error);
   void ArmTimer() REQUIRES(mutex_);
   void TakeMessage(const ServiceMessage& message, Outcomes* out) REQUIRES(mutex_);
   void EndConnection(const CallFailure& failure, Outcomes* out) REQUIRES(mutex_);
@@ -114,10 +116,13 @@ class Stream final : public rpc::CallHandler,
   TimePoint attempt_began_{};
   std::optional<TokenLease> lease_;
   std::unique_ptr<rpc::Call> call_;
+  std::vector<std::string> secrets_;  ///< that the call was given
   std::optional<rpc::Reactor::TimerId> timer_;
   std::vector<std::pair<RequestEvent, bool>> sent_events_;
   std::string stream_id_;
   std::optional<std::chrono::nanoseconds> connected_in_;  ///< to be told
+  std::vector<std::pair<arrow::Status, std::chrono::nanoseconds>> failed_attempts_;
+  std::pair<int64_t, int64_t> in_flight_{0, 0};  ///< requests and bytes, to be told
 };
 
 }  // namespace arrowport::zerobus

@@ -233,8 +233,7 @@ void WriterImpl::FinishSend(const TransmissionResult& result,
     if (facts.kind == ErrorKind::kSchema) table_stale_ = true;
   }
   for (const auto& observer : options_.observers) {
-    observer->OnSendFinished(result.successful_count(), result.failed_count(),
-                             result.attempts(), time);
+    observer->OnSendFinished(result, time);
   }
   MutexLock lock(mutex_);
   ++counters_.batches_sent;
@@ -263,13 +262,19 @@ arrow::Status WriterImpl::Submit(const std::shared_ptr<BatchDelivery>& delivery,
     }
     hold.emplace(*std::move(acquired));
   }
+  const auto prepared = (*encoding)->Prepare(delivery->batch());
+  if (!prepared.ok()) {
+    const arrow::Status error = AsFailure(ErrorKind::kConversion, prepared.status());
+    delivery->FailRest(Count::kUnencoded, 0, rows, error);
+    return error;
+  }
   const int64_t bytes = ArrowBytes(batch);
   const int64_t part_rows = std::max<int64_t>(1, rows / (bytes / kPartBytes + 1));
   int64_t encoded_rows = 0;
   for (int64_t row = 0; row < rows; row += part_rows) {
     const int64_t count = std::min(part_rows, rows - row);
     const TimePoint began = Now();
-    auto converted = (*encoding)->Convert(delivery, row, count, encoded_rows);
+    auto converted = (*encoding)->Convert(delivery, **prepared, row, count, encoded_rows);
     if (!converted.ok()) {
       const arrow::Status error = AsFailure(ErrorKind::kConversion, converted.status());
       delivery->FailRest(Count::kUnencoded, row, rows - row, error);

@@ -175,7 +175,10 @@ arrow::Status WriterImpl::Shutdown() {
   arrow::Status status;
   if (stream) status = Retire(stream.get(), deadline);
   const int64_t dropped = callbacks_->Finish(options_.stream.callback_max_wait);
-  for (const auto& observer : options_.observers) observer->OnFlush();
+  for (const auto& observer : options_.observers) {
+    observer->OnFlush();
+    observer->OnShutdown();
+  }
   MutexLock lock(mutex_);
   if (stream) next_offset_ = stream->next_offset();
   stream_ = nullptr;

@@ -9,8 +9,8 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 
-from arrowport_testing import (binary, clean_environment, free_port, ipc_file, ipc_stream,
-                               poll_until, run_cli)
+from arrowport_testing import (binary, child_of_test, clean_environment, free_port, ipc_file,
+                               ipc_stream, poll_until, run_cli)
 from zerobus_testing import CLIENT, TABLE, Emulator, column
 
 ROWS = 2_000
@@ -210,3 +210,46 @@ def test_killed_send_leaves_whole_rows(emulator, tmp_path):
     assert [r["id"] for r in decode(rows)] == list(range(100, 105))
     old, = rows.parent.glob(f"{STEM}_*.proto")
     assert [r["id"] for r in decode(old)] == list(range(100))
+
+
+def test_a_batch_from_a_pipe_is_sent_when_it_is_there(emulator):
+    """Not when a mebibyte is."""
+    sender = subprocess.Popen(
+        [binary(), "zerobus", "send", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env=clean_environment() | environment(emulator), preexec_fn=child_of_test)
+    try:
+        with pa.ipc.new_stream(sender.stdin, table().schema) as stream:
+            for first in (900_000, 900_010):
+                stream.write_table(table(first, 10))
+                sender.stdin.flush()
+                poll_until(lambda: new_ids(emulator)[-10:] == list(range(first, first + 10)), 20,
+                           "rows of the pipe")
+        sender.stdin.close()
+        assert sender.wait(20) == 0
+    finally:
+        sender.kill()
+        sender.wait()
+        sender.stdout.close()
+
+
+def test_telemetry_into_files(emulator, tmp_path):
+    (tmp_path / "rows.arrows").write_bytes(ipc_stream(table()))
+    done = send(emulator, tmp_path / "rows.arrows", env={
+        "OTLP_ENABLED": "true", "OTLP_OUTPUT_DIR": str(tmp_path), "OTLP_SERVICE_NAME": "loader"})
+    assert done.returncode == 0, done.stderr
+    traces = (tmp_path / "otlp/traces.jsonl").read_text()
+    metrics = (tmp_path / "otlp/metrics.jsonl").read_text().splitlines()[-1]
+    assert f'"send {TABLE}"' in traces and "loader" in traces
+    sums = {metric["name"]: metric["sum"]["dataPoints"][0]["asInt"]
+            for scope in json.loads(metrics)["resourceMetrics"][0]["scopeMetrics"]
+            for metric in scope["metrics"] if "sum" in metric}
+    assert sums["arrowport.zerobus.rows.durable"] == str(ROWS)
+    assert CLIENT[1] not in traces + metrics + done.stderr
+
+
+def test_a_collector_that_is_not_there_harms_nothing(emulator, tmp_path):
+    (tmp_path / "rows.arrows").write_bytes(ipc_stream(table()))
+    done = send(emulator, tmp_path / "rows.arrows", env={
+        "OTLP_ENABLED": "true", "OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}"})
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("telemetry cannot be exported") == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import urllib.parse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,19 @@ def _text(value: Any) -> str:
     return os.fspath(value)
 
 
+def _pairs(value: Any) -> dict[str, str]:
+    """A mapping, or as OpenTelemetry writes it: name=value,name=value with %XX."""
+    if isinstance(value, Mapping):
+        return {_text(name): _text(text) for name, text in value.items()}
+    pairs = {}
+    for part in filter(None, map(str.strip, _text(value).split(","))):
+        name, equals, text = part.partition("=")
+        if not equals or not name.strip():
+            raise ValueError("wants name=value, separated by commas")
+        pairs[urllib.parse.unquote(name.strip())] = urllib.parse.unquote(text.strip())
+    return pairs
+
+
 @dataclasses.dataclass(frozen=True)
 class _Setting:
     name: str  # in code; those of observability_config after a dot
@@ -76,6 +90,13 @@ _NAMED = [
     _Setting("observability_config.write_interval_secs", "observability.write_interval_secs",
              "OTLP_WRITE_INTERVAL_SECS", _number),
     _Setting("observability_config.log_level", "observability.log_level", "OTLP_LOG_LEVEL", _text),
+    _Setting("observability_config.headers", "observability.headers", "OTLP_HEADERS", _pairs),
+    _Setting("observability_config.timeout_secs", "observability.timeout_secs",
+             "OTLP_TIMEOUT_SECS", _number),
+    _Setting("observability_config.service_name", "observability.service_name",
+             "OTLP_SERVICE_NAME", _text),
+    _Setting("observability_config.resource_attributes", "observability.resource_attributes",
+             "OTLP_RESOURCE_ATTRIBUTES", _pairs),
     _Setting("debug_enabled", "debug.enabled", "DEBUG_ENABLED", _flag),
     _Setting("debug_arrow_enabled", "debug.arrow_enabled", "DEBUG_ARROW_ENABLED", _flag),
     _Setting("debug_protobuf_enabled", "debug.protobuf_enabled", "DEBUG_PROTOBUF_ENABLED", _flag),
@@ -109,9 +130,13 @@ def _stream_settings() -> list[_Setting]:
 
 
 SETTINGS = _NAMED + _stream_settings()
-_CODE_ONLY = {"header_provider", "subject_token", "on_durable", "on_failed", "client"}
+_CODE_ONLY = {"header_provider", "subject_token", "on_durable", "on_failed", "client", "telemetry"}
 _STREAM_OPTIONS = {setting.name for setting in _stream_settings()} | _CODE_ONLY | {"mode"}
-_OBSERVABILITY = ("endpoint", "output_dir", "write_interval_secs", "log_level")
+_OBSERVABILITY = {setting.name.partition(".")[2] for setting in _NAMED
+                  if setting.name.startswith("observability_config.")}
+_LOG_LEVELS = {"trace": "debug", "debug": "debug", "info": "info", "warn": "warning",
+               "warning": "warning", "error": "error", "off": "off"}
+_DEFAULT_COLLECTOR = "http://localhost:4318"  # OpenTelemetry's own default
 _TABLE_PART = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
 
 
@@ -123,7 +148,10 @@ class WrapperConfiguration:
         table_name: catalog.schema.table (one to three parts with the writer disabled).
         client_id, client_secret, unity_catalog_url: required unless the writer is disabled.
         observability_enabled, observability_config: {"endpoint", "output_dir",
-            "write_interval_secs": 5, "log_level": "info"}.
+            "write_interval_secs": 5, "log_level": "info", "headers", "timeout_secs": 10,
+            "service_name", "resource_attributes"}: OpenTelemetry metrics and traces to a collector
+            (http://localhost:4318 when neither endpoint nor output_dir is given), into files, or
+            both.
         debug_enabled: the old name: turns both formats on unless one of them is set.
         debug_arrow_enabled, debug_protobuf_enabled: files of what is sent.
         debug_output_dir: required when a format is on.
@@ -216,7 +244,8 @@ class WrapperConfiguration:
     def validate(self) -> None:
         """Raises ConfigurationError for the first setting that cannot work."""
         self._require(isinstance(self.endpoint, str) and re.match(r"https?://[^/]", self.endpoint),
-                      f"endpoint must begin with https:// or http://: {self.endpoint}")
+                      "endpoint must begin with https:// or http://: "
+                      f"{_without_credentials(self.endpoint)}")
         self._require(self._is_table(), "table_name must be catalog.schema.table of ASCII letters, "
                       f"digits and underscores: {self.table_name}")
         if not self.zerobus_writer_disabled:
@@ -224,6 +253,7 @@ class WrapperConfiguration:
                 self._require(getattr(self, name) or self._authorizes_otherwise(name),
                               f"{name} is required unless zerobus_writer_disabled is set")
         self._validate_debug()
+        self._validate_observability()
         self._require(_is_count(self.retry_max_attempts, 1), "retry_max_attempts must be above 0")
         self._require(_is_count(self.retry_base_delay_ms, 0), "retry_base_delay_ms is a number")
         self._require(_is_count(self.retry_max_delay_ms, 0)
@@ -240,8 +270,25 @@ class WrapperConfiguration:
         for name in ("debug_max_file_size", "debug_max_files_retained"):
             self._require(getattr(self, name) is None or _is_count(getattr(self, name), 1),
                           f"{name} must be above 0, or None for no limit")
-        unknown = sorted(self.observability_config.keys() - set(_OBSERVABILITY))
+
+    def _validate_observability(self) -> None:
+        given = self.observability_config
+        unknown = sorted(given.keys() - _OBSERVABILITY)
         self._require(not unknown, f"observability_config has no key {', '.join(unknown)}")
+        for name in ("write_interval_secs", "timeout_secs"):
+            self._require(_is_count(given.get(name, 1), 1),
+                          f"observability_config {name} must be above 0")
+        self._require(str(given["log_level"]).lower() in _LOG_LEVELS,
+                      f"observability_config log_level is one of {', '.join(_LOG_LEVELS)}")
+        endpoint = given.get("endpoint")
+        self._require(not endpoint or re.match(r"https?://[^/@]+(/|$)", str(endpoint)),
+                      "observability_config endpoint must begin with https:// or http:// and hold "
+                      "no credentials")
+        for name in ("headers", "resource_attributes"):
+            try:
+                _pairs(given.get(name) or {})
+            except ValueError as error:
+                raise ConfigurationError(f"observability_config {name} {error}") from None
 
     def _is_table(self) -> bool:
         if not isinstance(self.table_name, str):
@@ -259,6 +306,34 @@ class WrapperConfiguration:
     def _require(condition: Any, message: str) -> None:
         if not condition:
             raise ConfigurationError(message)
+
+    def telemetry_options(self) -> dict[str, Any]:
+        """The same as arguments of arrowport.zerobus.Telemetry."""
+        given = {name: value for name, value in self.observability_config.items() if value}
+        options = {
+            "endpoint": given.get("endpoint"), "output_dir": given.get("output_dir"),
+            "interval_ms": given["write_interval_secs"] * 1000,
+            "log_level": _LOG_LEVELS[given["log_level"].lower()],
+            "headers": _pairs(given.get("headers", {})),
+            "resource_attributes": _pairs(given.get("resource_attributes", {}))}
+        if not options["endpoint"] and not options["output_dir"]:
+            options["endpoint"] = _DEFAULT_COLLECTOR
+        if "timeout_secs" in given:
+            options["timeout_ms"] = given["timeout_secs"] * 1000
+        if "service_name" in given:
+            options["service_name"] = given["service_name"]
+        return options
+
+    def debug_file_options(self) -> dict[str, Any] | None:
+        """The same as arguments of arrowport.zerobus.DebugFiles; None when no format is on."""
+        if not self._debug_on:
+            return None
+        return {"table": self.table_name, "output_dir": self.debug_output_dir,
+                "mode": self.stream_options.get("mode") or "proto",
+                "arrow": self.debug_arrow_enabled, "protobuf": self.debug_protobuf_enabled,
+                "flush_interval_ms": self.debug_flush_interval_secs * 1000,
+                "max_file_size": self.debug_max_file_size,
+                "max_files_retained": self.debug_max_files_retained}
 
     def writer_options(self) -> Options:
         """The same as options of arrowport.zerobus.Writer."""
@@ -310,9 +385,21 @@ class WrapperConfiguration:
     def __repr__(self) -> str:
         shown = {name: "***" if name == "client_secret" and value else value
                  for name, value in self.__dict__.items()}
+        for name in ("endpoint", "unity_catalog_url"):
+            shown[name] = _without_credentials(shown[name])
+        if self.observability_config.get("endpoint"):
+            shown["observability_config"] = {
+                **self.observability_config,
+                "endpoint": _without_credentials(self.observability_config["endpoint"])}
+        if self.observability_config.get("headers"):  # they may authorize
+            shown["observability_config"] = {**shown["observability_config"], "headers": "***"}
         fields = ", ".join(f"{name}={value!r}" for name, value in shown.items()
                            if name != "stream_options")
         return f"WrapperConfiguration({fields}, stream_options={sorted(self.stream_options)})"
+
+
+def _without_credentials(url: Any) -> Any:
+    return re.sub(r"//[^/]*@", "//***@", url) if isinstance(url, str) else url
 
 
 def load_from_yaml(path: str | os.PathLike[str]) -> WrapperConfiguration:

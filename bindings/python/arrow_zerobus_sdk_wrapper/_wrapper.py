@@ -11,7 +11,6 @@ from typing import Any
 from arrowport import zerobus
 
 from ._configuration import WrapperConfiguration
-from ._debug_files import DebugFiles
 from ._outcome import Outcome, SendOutcome
 
 _CONCURRENT_SENDS = 16
@@ -33,19 +32,32 @@ class ZerobusWrapper:
         elif keywords:
             raise TypeError("a configuration takes no further keywords")
         configuration.validate()
-        if configuration.observability_enabled:
-            warnings.warn("export of telemetry is not built yet: read statistics() instead",
-                          RuntimeWarning, stacklevel=2)
         self._configuration = configuration
-        self._debug_files = DebugFiles.of(configuration)
-        options: dict[str, Any] = {}
-        if self._debug_files is not None:
-            options["observer"] = self._debug_files
-        self._writer = zerobus.Writer(configuration.writer_options(), **options)
+        self._telemetry: zerobus.Telemetry | None = None
+        if configuration.observability_enabled:
+            self._telemetry = zerobus.Telemetry(**configuration.telemetry_options())
+        self._debug_files = self._open_debug_files(configuration)
+        watchers = {"telemetry": self._telemetry, "debug_files": self._debug_files}
+        self._writer = zerobus.Writer(
+            configuration.writer_options(),
+            **{name: watcher for name, watcher in watchers.items() if watcher is not None})
         self._senders = concurrent.futures.ThreadPoolExecutor(_CONCURRENT_SENDS,
                                                               "zerobus-send")
         # Of its own, so that senders that wait for room cannot hold up the end.
         self._control = concurrent.futures.ThreadPoolExecutor(1, "zerobus-control")
+
+    @staticmethod
+    def _open_debug_files(configuration: WrapperConfiguration) -> zerobus.DebugFiles | None:
+        options = configuration.debug_file_options()
+        if options is None:
+            return None
+        try:
+            return zerobus.DebugFiles(**options)
+        except zerobus.ConfigurationError as error:
+            if configuration.zerobus_writer_disabled:  # the files are all that is asked for
+                raise
+            warnings.warn(f"no debug files are written: {error}", RuntimeWarning, stacklevel=3)
+            return None
 
     @property
     def configuration(self) -> WrapperConfiguration:
@@ -62,30 +74,33 @@ class ZerobusWrapper:
         return self._begin(SendOutcome, self._senders, self._writer.send_batch, batch, descriptor)
 
     def flush(self) -> Outcome:
-        """Waits until everything sent before is durable and debug files are on disk."""
-        return self._begin(Outcome, self._control, self._flush)
+        """Waits until everything sent before is durable and debug files are whole."""
+        return self._begin(Outcome, self._control, self._writer.flush)
 
     def shutdown(self) -> Outcome:
-        """Flushes, ends the connections and closes the debug files. Idempotent."""
+        """Flushes, ends the connections, exports telemetry for the last time and closes the debug
+        files. Idempotent. What these two lack is no failure of the rows and raises nothing."""
         return self._begin(Outcome, self._control, self._shutdown)
 
     def statistics(self) -> zerobus.WriterStatistics:
         """Counters since the wrapper was made."""
         return self._writer.statistics()
 
-    def _flush(self) -> None:
-        try:
-            self._writer.flush()
-        finally:
-            if self._debug_files is not None:
-                self._debug_files.flush()
+    @property
+    def debug_write_errors(self) -> int:
+        """What debug files lack because it could not be written."""
+        return 0 if self._debug_files is None else self._debug_files.write_errors
 
     def _shutdown(self) -> None:
         try:
             self._writer.shutdown()
         finally:
-            if self._debug_files is not None:
-                self._debug_files.close()
+            for watcher in (self._telemetry, self._debug_files):
+                if watcher is not None:
+                    try:
+                        watcher.close()
+                    except zerobus.ZerobusError:
+                        pass  # counted, and told by the log of telemetry
 
     @staticmethod
     def _begin(kind: type[Any], executor: concurrent.futures.Executor,

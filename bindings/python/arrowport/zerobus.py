@@ -23,6 +23,9 @@ import asyncio
 import atexit
 import concurrent.futures
 import dataclasses
+import logging
+import os
+import re
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
@@ -35,18 +38,108 @@ from ._errors import (CLASS_OF_KIND, ClosedError, ConfigurationError, Connection
                       TokenRefreshError, TransmissionError, ZerobusError)
 from ._errors import ZerobusAuthenticationError as AuthenticationError
 from ._executor import Executor
-from ._native import WriterStatistics
+from ._native import TelemetryStatistics, WriterStatistics
 
 __all__ = [
     "AsyncWriter", "AuthenticationError", "Client", "ClosedError", "ConfigurationError",
-    "ConnectionError", "ConversionError", "ErrorStatistics", "Observer", "Options", "PendingSend",
-    "ProtocolError", "RetryExhausted", "SchemaError", "TokenRefreshError", "TransmissionError",
-    "TransmissionResult", "Writer", "WriterStatistics", "ZerobusError",
+    "ConnectionError", "ConversionError", "DebugFiles", "ErrorStatistics", "Observer", "Options",
+    "PendingSend", "ProtocolError", "RetryExhausted", "SchemaError", "Telemetry",
+    "TelemetryStatistics", "TokenRefreshError", "TransmissionError", "TransmissionResult",
+    "Writer", "WriterStatistics", "ZerobusError",
 ]
+
+_CREDENTIALS = re.compile(r"//[^/]*@")
+_telemetry_log = logging.getLogger("arrowport.zerobus.telemetry")
 
 class Client(_native.ZerobusClient):
     """What several writers share when it is given as their `client`: threads, cached tokens and,
     with `connection_per_stream=False`, connections. Thread-safe; lives as long as its writers."""
+
+
+class Telemetry(_native.ZerobusTelemetry):
+    """OpenTelemetry metrics and traces of the writers that have it among their Options, exported
+    by OTLP/HTTP. Thread-safe; a collector that is down or slow never delays or fails a send.
+
+    Attributes of rows, credentials and headers are never exported. Problems go to the logger
+    "arrowport.zerobus.telemetry", once when they begin and once when they end.
+
+    Args:
+        endpoint: http(s) URL to which /v1/metrics and /v1/traces are appended; None: files alone.
+        headers: more request headers.
+        output_dir: JSON lines in <output_dir>/otlp, also or instead.
+        interval_ms: between exports.
+        timeout_ms: of one export.
+        flush_timeout_ms: how long flush(), close() and a writer's shutdown() wait.
+        service_name, resource_attributes: what the metrics and traces are of.
+        queued_spans_max: spans that wait; beyond it new ones are dropped and counted.
+        log_level: "debug", "info", "warning", "error" or "off".
+    """
+
+    def __init__(self, endpoint: str | None = "http://localhost:4318", *,
+                 headers: Mapping[str, str] | None = None,
+                 output_dir: str | os.PathLike[str] | None = None, interval_ms: int = 5_000,
+                 timeout_ms: int = 10_000, flush_timeout_ms: int = 2_000,
+                 service_name: str = "arrowport-zerobus",
+                 resource_attributes: Mapping[str, str] | None = None,
+                 queued_spans_max: int = 8_192, tls_ca_file: str | None = None,
+                 log_level: Literal["debug", "info", "warning", "error", "off"] = "info"):
+        super().__init__(
+            endpoint=endpoint or "", headers=dict(headers or {}),
+            output_dir="" if output_dir is None else os.fspath(output_dir),
+            interval_ms=interval_ms, timeout_ms=timeout_ms, flush_timeout_ms=flush_timeout_ms,
+            service_name=service_name, resource_attributes=dict(resource_attributes or {}),
+            queued_spans_max=queued_spans_max, tls_ca_file=tls_ca_file or "",
+            log_level=log_level, log=_log_telemetry)
+        _open_watchers.add(self)
+
+    def flush(self) -> None:
+        """Exports now. Raises TransmissionError or ConnectionError when that failed, ClosedError
+        after `flush_timeout_ms`."""
+        super().flush()
+
+    def close(self) -> None:
+        """A last export, then nothing more. Idempotent. Raises as flush()."""
+        super().close()
+
+    def statistics(self) -> TelemetryStatistics:
+        """Counters since it was made."""
+        return super().statistics()
+
+
+def _log_telemetry(level: str, text: str) -> None:
+    _telemetry_log.log(logging.getLevelNamesMapping()[level.upper()], "%s", text)
+
+
+class DebugFiles(_native.ZerobusDebugFiles):
+    """Files of what a writer is given and what it encodes; docs/formats/zerobus-debug.md describes
+    them. For the Options of one writer. What cannot be written is left out and counted.
+
+    Args:
+        table: as in the writer's Options.
+        output_dir: made when missing.
+        mode: as in the writer's Options; only "proto" has protobuf files.
+        max_file_size: bytes at which a file is rotated; None: never.
+        max_files_retained: rotated files kept per format and table; None: all.
+
+    Raises ConfigurationError, also when another writer has this table's files open.
+    """
+
+    def __init__(self, table: str, output_dir: str | os.PathLike[str], *,
+                 mode: Literal["proto", "json", "flight"] = "proto", arrow: bool = True,
+                 protobuf: bool = True, flush_interval_ms: int = 5_000,
+                 max_file_size: int | None = None, max_files_retained: int | None = 10):
+        super().__init__(table=table, output_dir=os.fspath(output_dir), mode=mode, arrow=arrow,
+                         protobuf=protobuf, flush_interval_ms=flush_interval_ms,
+                         max_file_size=max_file_size, max_files_retained=max_files_retained)
+        _open_watchers.add(self)
+
+    def close(self) -> None:
+        """Writes everything and ends the files. Idempotent. Raises what the last writes failed
+        with."""
+        super().close()
+
+
+_open_watchers: weakref.WeakSet[Telemetry | DebugFiles] = weakref.WeakSet()
 
 
 class Observer(Protocol):
@@ -63,7 +156,7 @@ class Observer(Protocol):
         """Encoded rows, length-delimited: a varint size before each message."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Options:
     """Everything that can be set on a writer. None leaves the library's default.
 
@@ -80,7 +173,11 @@ class Options:
             thread; they may send, but not shut the writer down.
         rejected_requests: "fail", or "bisect": find the rows the service refuses for good.
         back_pressure: "block" or "fail" while too much is in flight.
+        unsupported_types: columns of time, duration, interval and union types, which no table has:
+            "refuse" (the default), "integers" (counts of their unit) or "text" (ISO 8601).
         zerobus_writer_disabled: convert and show rows to the observer, send nothing.
+        telemetry: metrics and traces; may be shared by writers.
+        debug_files: files of what is sent; of this writer alone.
     """
 
     endpoint: str
@@ -134,12 +231,25 @@ class Options:
     circuit_breaker_rows_min: int | None = None
     schema_change: Literal["new_stream", "refuse"] | None = None
     null_elements: Literal["fail_row", "drop"] | None = None
+    unsupported_types: Literal["refuse", "integers", "text"] | None = None
     cast_to_table: bool | None = None
     zerobus_writer_disabled: bool | None = None
     on_durable: Callable[[int, int], object] | None = None
     on_failed: Callable[[int, int, ZerobusError], object] | None = None
     observer: Observer | None = None
+    telemetry: Telemetry | None = None
+    debug_files: DebugFiles | None = None
     client: Client | None = None
+
+    def __repr__(self) -> str:
+        # Only what is set, and no secret: a URL may hold one, though such a URL is refused.
+        shown = []
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.repr and value is not None:
+                value = _CREDENTIALS.sub("//***@", value) if isinstance(value, str) else value
+                shown.append(f"{field.name}={value!r}")
+        return f"Options({', '.join(shown)})"
 
     def with_credentials(self, client_id: str, client_secret: str) -> Options:
         """The same with an OAuth client."""
@@ -325,14 +435,19 @@ def _deliver(future, result, error):
 _open_writers: weakref.WeakSet[_native.ZerobusWriter] = weakref.WeakSet()
 
 
-def _end_writers():
-    """At exit: threads of writers that were not shut down must be gone before the interpreter."""
+def _end_threads():
+    """At exit: threads of what was not shut down must be gone before the interpreter."""
     for writer in list(_open_writers):
         writer.abandon()
-    _native.end_retired_writers()
+    for watcher in list(_open_watchers):
+        try:
+            watcher.close()
+        except ZerobusError:
+            pass  # nobody is left to be told
+    _native.end_retired()
 
 
-atexit.register(_end_writers)
+atexit.register(_end_threads)
 
 
 def _options(options: Options | str, table: str | None, changes: dict[str, Any]) -> Options:

@@ -7,5 +7,6 @@ namespace arrowport::python {
 
 void BindClient(nanobind::module_& module);
 void BindZerobus(nanobind::module_& module);
+void BindZerobusWatchers(nanobind::module_& module);
 
 }  // namespace arrowport::python

@@ -3,12 +3,11 @@
 #include "arrowport/zerobus/writer.h"
 
 
-#include <mutex>
-
 #include "arrow_exchange.h"
 #include "errors.h"
 #include "kept_object.h"
 #include "module.h"
+#include "retired.h"
 #include "shared_client.h"
 #include "zerobus_options.h"
 
@@ -19,29 +18,6 @@ using zerobus::TransmissionResult;
 using zerobus::ZerobusWriter;
 
 constexpr Service kService = Service::kZerobus;
-
-/// Writers whose last Python reference went away inside a callback of their own client,
-/// where they must not be destroyed. Emptied when the next writer is made and at exit.
-class Retired {
- public:
-  static Retired& Get() {
-    static Retired retired;
-    return retired;
-  }
-  void Add(std::shared_ptr<ZerobusWriter> writer) {
-    const std::lock_guard lock(mutex_);
-    writers_.push_back(std::move(writer));
-  }
-  void Clear() {
-    std::vector<std::shared_ptr<ZerobusWriter>> gone;
-    const std::lock_guard lock(mutex_);
-    gone.swap(writers_);
-  }
-
- private:
-  std::mutex mutex_;
-  std::vector<std::shared_ptr<ZerobusWriter>> writers_;
-};
 
 /// Errors of many rows, one exception for each distinct failure.
 class RowErrors {
@@ -91,7 +67,7 @@ class ZerobusHandle {
   explicit ZerobusHandle(nb::dict keywords) {
     const zerobus::Options options = ZerobusOptionsFrom(std::move(keywords));
     writer_ = Unlocked(kService, [&] {
-      Retired::Get().Clear();
+      EndRetired();
       return ZerobusWriter::Make(options);
     });
   }
@@ -103,7 +79,7 @@ class ZerobusHandle {
     auto writer = std::move(writer_);
     if (!writer) return;
     if (InCallback()) {
-      Retired::Get().Add(std::move(writer));
+      Retire(std::move(writer));
       return;
     }
     const nb::gil_scoped_release unlocked;
@@ -258,9 +234,9 @@ void BindZerobus(nb::module_& module) {
       .def("abandon", &ZerobusHandle::Abandon)
       .def("take_unacknowledged", &ZerobusHandle::TakeUnacknowledged)
       .def("statistics", &ZerobusHandle::Statistics);
-  module.def("end_retired_writers", [] {
+  module.def("end_retired", [] {
     const nb::gil_scoped_release unlocked;
-    Retired::Get().Clear();
+    EndRetired();
   });
 }
 

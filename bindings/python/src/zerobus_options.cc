@@ -11,6 +11,7 @@
 #include "kept_object.h"
 #include "shared_client.h"
 #include "zerobus_observer.h"
+#include "zerobus_watchers.h"
 
 namespace arrowport::python {
 namespace {
@@ -233,6 +234,13 @@ const Setters& WriterSetters() {
          o.null_elements = Choice<NullElements>(
              v, {{"fail_row", NullElements::kFailRow}, {"drop", NullElements::kDrop}});
        }},
+      {"unsupported_types",
+       [](Options& o, nb::handle v) {
+         o.unsupported_types = Choice<zerobus::UnsupportedTypes>(
+             v, {{"refuse", zerobus::UnsupportedTypes::kRefuse},
+                 {"integers", zerobus::UnsupportedTypes::kIntegers},
+                 {"text", zerobus::UnsupportedTypes::kText}});
+       }},
       {"cast_to_table", [](Options& o, nb::handle v) { o.cast_to_table = Flag(v); }},
       {"zerobus_writer_disabled",
        [](Options& o, nb::handle v) { o.writer_disabled = Flag(v); }},
@@ -256,6 +264,11 @@ const Setters& WriterSetters() {
       {"observer",
        [](Options& o, nb::handle v) {
          o.observers.push_back(MakeObserver(nb::borrow(v)));
+       }},
+      {"debug_files",
+       [](Options& o, nb::handle v) {
+         o.observers.push_back(
+             As<DebugFilesHandle*>(v, "an arrowport.zerobus.DebugFiles")->get());
        }},
       {"client",
        [](Options& o, nb::handle v) {
@@ -300,16 +313,23 @@ std::string TakeText(nb::dict& keywords, const char* name) {
 zerobus::Options ZerobusOptionsFrom(nb::dict keywords) {
   std::string endpoint = TakeText(keywords, "endpoint");
   Options options(std::move(endpoint), TakeText(keywords, "table"));
+  std::shared_ptr<zerobus::Telemetry> telemetry;
   for (const nb::handle key : keywords.keys()) {
     const nb::object value = keywords[key];
     if (value.is_none()) continue;
     const std::string name = nb::cast<std::string>(key);
     try {
+      if (name == "telemetry") {
+        telemetry = As<TelemetryHandle*>(value, "an arrowport.zerobus.Telemetry")->get();
+        continue;
+      }
       FindSetter(name)(options, value);
     } catch (const BadValue& bad) {
       RaiseBadOption(name, bad);
     }
   }
+  // Last: what it tells depends on the others.
+  if (telemetry) options.observers.push_back(telemetry->ObserverOf(options));
   return options;
 }
 

@@ -16,7 +16,7 @@ import arrowport
 from arrowport import zerobus
 from arrowport_testing import poll_until
 from conftest import options_for
-from zerobus_testing import TABLE
+from zerobus_testing import TABLE, column
 
 MODES = ["proto", "json", "flight"]
 
@@ -368,3 +368,30 @@ def test_python_adds_little_to_a_send(options):
             inside += result.latency_ms / 1000
     print(f"python/library time of a 10,000 row send: {outside / inside:.3f}")
     assert outside < 1.1 * inside
+
+
+UNSUPPORTED = {
+    "clock": pa.array([3_661_000_000, None], pa.time64("us")),
+    "took": pa.array([1_500, -1], pa.duration("ms"))}
+
+
+@pytest.mark.parametrize("mode", ["proto", "json", "flight"])
+@pytest.mark.parametrize("cast, kind", [("text", ("STRING", "string")),
+                                        ("integers", ("LONG", "long"))])
+def test_types_that_no_table_has(make_emulator, mode, cast, kind):
+    columns = [column("id", "LONG", "long", 0, nullable=False), column("clock", *kind, 1),
+               column("took", *kind, 2)]
+    emulator = make_emulator(tables={TABLE: {"columns": columns}})
+    batch = pa.record_batch({"id": pa.array([1, 2], pa.int64()), **UNSUPPORTED})
+    with zerobus.Writer(zerobus.Options(**options_for(emulator, mode=mode))) as writer:
+        refused = writer.send_batch(batch)
+        assert not refused.success and "clock" in str(refused.error)
+    with zerobus.Writer(zerobus.Options(
+            **options_for(emulator, mode=mode, unsupported_types=cast))) as writer:
+        assert writer.send_batch(batch).success
+        # So large that it is converted in parts.
+        rows = 800_000
+        large = pa.record_batch({"id": pa.array(range(rows), pa.int64()),
+                                 "clock": pa.array([1] * rows, pa.time64("us"))})
+        assert writer.send_batch(large).successful_count == rows
+    assert emulator.ids()[:2] == [1, 2] and len(emulator.ids()) == rows + 2

@@ -9,6 +9,8 @@
 #include <span>
 #include <string_view>
 
+#include "arrowport/zerobus/result.h"
+
 namespace arrowport::zerobus {
 
 enum class ReconnectCause { kRotation, kFailure, kAuthentication, kRejectedRequest };
@@ -17,6 +19,8 @@ struct RequestEvent {
   int64_t offset = 0;  ///< logical, of the writer
   int64_t rows = 0;
   int64_t encoded_bytes = 0;  ///< without envelope
+  /// Of an ack or a failure: these are the last rows of the request.
+  bool is_last = true;
 };
 
 /// Every method may be called from several threads at once and must return soon: some
@@ -40,19 +44,24 @@ class WriterObserver {
 
   /// Flush or Shutdown is about to return.
   virtual void OnFlush() {}
+  /// Shutdown is about to return; after OnFlush, once.
+  virtual void OnShutdown() {}
 
   virtual void OnRequestSent(const RequestEvent& request, bool replay) {}
   virtual void OnRequestAcked(const RequestEvent& request,
                               std::chrono::nanoseconds since_sent) {}
   virtual void OnRequestFailed(const RequestEvent& request, const arrow::Status& error) {}
   virtual void OnInFlight(int64_t requests, int64_t bytes) {}
+  /// After `time` of an attempt, token included.
   virtual void OnConnected(std::string_view stream_id, std::chrono::nanoseconds time) {}
+  virtual void OnConnectFailed(const arrow::Status& error,
+                               std::chrono::nanoseconds time) {}
   /// Attempt `attempt` (from 1 within an outage) follows after `wait`.
   virtual void OnReconnect(ReconnectCause cause, int attempt,
                            std::chrono::milliseconds wait, const arrow::Status& error) {}
   virtual void OnTokenMinted(bool success, std::chrono::nanoseconds time) {}
   /// A send is over: durable, failed or both.
-  virtual void OnSendFinished(int64_t successful_rows, int64_t failed_rows, int attempts,
+  virtual void OnSendFinished(const TransmissionResult& result,
                               std::chrono::nanoseconds time) {}
 };
 

@@ -39,6 +39,12 @@ enum class RejectedRequests {
 
 enum class SchemaChange { kNewStream, kRefuse };
 enum class NullElements { kFailRow, kDrop };  ///< a null in a list or as a map's value
+/// What becomes of columns whose type no table has: time, duration, interval, union.
+enum class UnsupportedTypes {
+  kRefuse,    ///< the batch fails, naming the column
+  kIntegers,  ///< counts of the type's own unit; where there is no single one: refused
+  kText,      ///< "HH:MM:SS.ffffff", ISO 8601 durations, the text of a union's value
+};
 enum class IpcCompression { kZstd, kLz4Frame, kNone };
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
@@ -183,6 +189,7 @@ struct Options {
   CircuitBreakerOptions circuit_breaker;
   SchemaChange schema_change = SchemaChange::kNewStream;
   NullElements null_elements = NullElements::kFailRow;
+  UnsupportedTypes unsupported_types = UnsupportedTypes::kRefuse;
   /// Flight: batches are cast to the table's canonical types first.
   bool cast_to_table = true;
   /// Converts and shows rows to the observers, and sends nothing. No credentials needed.

@@ -426,7 +426,8 @@ arrow::Result<TableType> FromArrowType(const arrow::DataType& arrow_type, int de
     }
     default:
       return Error(ErrorCode::kUnsupportedType,
-                   "Arrow type has no table type; cast it to integers or text first: ",
+                   "Arrow type has no table type; cast it to integers or text, or let "
+                   "unsupported_types do it: ",
                    value->name());
   }
 }

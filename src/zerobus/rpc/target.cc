@@ -91,7 +91,13 @@ std::string Endpoint::Authority() const {
 }
 
 arrow::Result<Endpoint> ParseEndpoint(std::string_view text) {
-  const std::string_view whole = text = Trim(text);
+  text = Trim(text);
+  if (text.find('@') != text.npos) {
+    // It may be a password: the text is not repeated.
+    return Error(ErrorCode::kBadConfig,
+                 "the endpoint may hold no credentials: give them as options");
+  }
+  const std::string_view whole = text;
   Endpoint endpoint;
   if (TakePrefix(&text, "http://")) {
     endpoint.tls = false;
