@@ -39,6 +39,7 @@ struct Options {
   std::string tpch;
   std::string storage = "both";
   std::string only;
+  std::string workloads;
   int rounds = 9;
   int64_t batch_rows = 122'880;
   double scale = 0.2;
@@ -129,6 +130,11 @@ class Bench {
     return options_.only.empty() || options_.only.find(group) != std::string::npos;
   }
 
+  bool Loaded(const std::string& workload) const {
+    return options_.workloads.empty() ||
+           options_.workloads.find(workload) != std::string::npos;
+  }
+
   Status RunStorage(const std::string& storage) {
     std::string folder = options_.folder + "/" + storage;
     std::filesystem::create_directories(folder);
@@ -160,16 +166,21 @@ class Bench {
   }
 
   Status Loads(bool memory) {
-    ARROW_ASSIGN_OR_RAISE(auto million, MakeDocumented(1'000'000, options_.batch_rows));
-    ARROW_RETURN_NOT_OK(LoadAllWays(million, memory ? 0.6 : 0.75, memory));
-    ARROW_ASSIGN_OR_RAISE(auto middle, MakeDocumented(100'000, options_.batch_rows));
-    ARROW_RETURN_NOT_OK(LoadAllWays(middle, 0.6, memory));
-    ARROW_ASSIGN_OR_RAISE(auto wide, MakeWide(100'000, 10'000));
-    ARROW_RETURN_NOT_OK(LoadByFlight(wide, 0.7));
-    wide.batches.clear();
-    ARROW_ASSIGN_OR_RAISE(auto text, MakeText(500'000, 61'440));
-    ARROW_RETURN_NOT_OK(LoadByFlight(text, 0.7));
-    text.batches.clear();
+    if (Loaded("W1")) {
+      ARROW_ASSIGN_OR_RAISE(auto million, MakeDocumented(1'000'000, options_.batch_rows));
+      ARROW_RETURN_NOT_OK(LoadAllWays(million, memory ? 0.6 : 0.75, memory));
+      ARROW_ASSIGN_OR_RAISE(auto middle, MakeDocumented(100'000, options_.batch_rows));
+      ARROW_RETURN_NOT_OK(LoadAllWays(middle, 0.6, memory));
+    }
+    if (Loaded("W3")) {
+      ARROW_ASSIGN_OR_RAISE(auto wide, MakeWide(100'000, 10'000));
+      ARROW_RETURN_NOT_OK(LoadByFlight(wide, 0.7));
+    }
+    if (Loaded("W5")) {
+      ARROW_ASSIGN_OR_RAISE(auto text, MakeText(500'000, 61'440));
+      ARROW_RETURN_NOT_OK(LoadByFlight(text, 0.7));
+    }
+    if (!Loaded("W6")) return Status::OK();
     ARROW_ASSIGN_OR_RAISE(auto lineitem, MakeLineitem(options_.scale, options_.batch_rows,
                                                       options_.tpch));
     return LoadByFlight(lineitem, 0.7);
@@ -493,6 +504,7 @@ int Main(int argc, char** argv) {
   app.add_option("--folder", options.folder, "where files go (default: a temporary one)");
   app.add_option("--storage", options.storage, "memory, file or both");
   app.add_option("--only", options.only, "groups: load, small, export");
+  app.add_option("--workloads", options.workloads, "of the loads: W1, W3, W5, W6");
   app.add_option("--rounds", options.rounds, "measured rounds");
   app.add_option("--batch-rows", options.batch_rows, "rows a batch");
   app.add_option("--scale", options.scale, "lineitem scale factor");

@@ -1,6 +1,7 @@
 #include "engine/arrow_insert.h"
 
 #include <arrow/c/bridge.h>
+#include <arrow/util/byte_size.h>
 
 #include <algorithm>
 #include <atomic>
@@ -10,11 +11,13 @@
 #include <duckdb/main/prepared_statement.hpp>
 #include <duckdb/parser/parsed_data/create_table_function_info.hpp>
 #include <map>
+#include <utility>
 
 #include "base/error.h"
 #include "engine/arrow_source.h"
 #include "engine/direct_append.h"
 #include "engine/error.h"
+#include "engine/row_group_append.h"
 
 namespace arrowport::engine {
 namespace {
@@ -173,16 +176,142 @@ arrow::Result<Batches> JoinSmall(const Batches& batches) {
   return joined;
 }
 
+/// Row groups of one transaction below the planner; what falls short of one is held.
+class RowGroupRun {
+ public:
+  RowGroupRun(Connection& connection, const ArrowInsertTarget& target, DirectAppend& rows)
+      : connection_(connection), target_(target), rows_(rows) {}
+
+  /// Whether the table can be filled this way. To be called in each transaction.
+  arrow::Result<bool> Begin() {
+    if (!row_groups_) {
+      ARROW_ASSIGN_OR_RAISE(row_groups_, RowGroupAppend::Prepare(connection_, target_));
+    }
+    return row_groups_ != nullptr;
+  }
+
+  arrow::Status Run(const Batches& batches) {
+    for (const auto& batch : batches) {
+      for (int64_t at = 0; at < batch->num_rows();) {
+        const int64_t rows = std::min(batch->num_rows() - at, kRowGroupRows - held_rows_);
+        held_.push_back(rows == batch->num_rows() ? batch : batch->Slice(at, rows));
+        held_rows_ += rows;
+        at += rows;
+        if (held_rows_ < kRowGroupRows) continue;
+        held_rows_ = 0;
+        any_added_ = true;
+        ARROW_RETURN_NOT_OK(row_groups_->Add(std::exchange(held_, {})));
+      }
+    }
+    if (held_.empty() || HeldBytes() <= kHeldBytesMax) return {};
+    ARROW_RETURN_NOT_OK(row_groups_->Settle());
+    return AppendHeld();
+  }
+
+  /// Ends this transaction's run, well or not.
+  arrow::Status Settle() {
+    arrow::Status settled = AddRest();
+    Drop();
+    return settled;
+  }
+
+  void Drop() {
+    held_.clear();
+    held_rows_ = 0;
+    any_added_ = false;
+    row_groups_.reset();
+  }
+
+  bool open() const { return row_groups_ != nullptr; }
+
+ private:
+  // Wide rows may never make a row group that memory could hold.
+  static constexpr int64_t kHeldBytesMax = int64_t{16} << 20;
+
+  int64_t HeldBytes() const {
+    int64_t bytes = 0;
+    for (const auto& batch : held_) {
+      auto referenced = arrow::util::ReferencedBufferSize(*batch);
+      bytes += referenced.ok() ? *referenced : arrow::util::TotalBufferSize(*batch);
+    }
+    return bytes;
+  }
+
+  arrow::Status AddRest() {
+    if (!held_.empty() && any_added_) {
+      held_rows_ = 0;
+      ARROW_RETURN_NOT_OK(row_groups_->Add(std::exchange(held_, {})));
+    }
+    ARROW_RETURN_NOT_OK(row_groups_->Settle());
+    return AppendHeld();
+  }
+
+  arrow::Status AppendHeld() {
+    held_rows_ = 0;
+    const Batches held = std::exchange(held_, {});
+    return held.empty() ? arrow::Status() : rows_.Run(held);
+  }
+
+  Connection& connection_;
+  const ArrowInsertTarget& target_;
+  DirectAppend& rows_;
+  std::unique_ptr<RowGroupAppend> row_groups_;
+  Batches held_;
+  int64_t held_rows_ = 0;
+  bool any_added_ = false;
+};
+
 }  // namespace
 
 struct ArrowInsert::Impl {
   InsertPlan plan = InsertPlan::kRows;
-  std::unique_ptr<DirectAppend> direct;  ///< then there is no statement
+  ArrowInsertTarget target;
+  std::unique_ptr<DirectAppend> direct;     ///< then there is no statement
+  std::unique_ptr<RowGroupRun> row_groups;  ///< with direct and kRowGroups
   std::shared_ptr<Source> source = std::make_shared<Source>();
   duckdb::shared_ptr<Slots> slots;
   int64_t slot = 0;
   duckdb::unique_ptr<duckdb::PreparedStatement> statement;
+
+  arrow::Result<bool> GoBelowPlanner(Connection& connection);
+  arrow::Status Plan(Connection& connection);
 };
+
+arrow::Result<bool> ArrowInsert::Impl::GoBelowPlanner(Connection& connection) {
+  if (!connection.InTransaction()) return false;
+  ARROW_ASSIGN_OR_RAISE(auto rows, DirectAppend::Prepare(connection, target));
+  if (!rows) return false;
+  if (plan == InsertPlan::kRowGroups) {
+    auto groups = std::make_unique<RowGroupRun>(connection, target, *rows);
+    ARROW_ASSIGN_OR_RAISE(const bool fits, groups->Begin());
+    if (!fits) return false;
+    row_groups = std::move(groups);
+  }
+  direct = std::move(rows);
+  return true;
+}
+
+arrow::Status ArrowInsert::Impl::Plan(Connection& connection) {
+  ARROW_RETURN_NOT_OK(arrow::ExportSchema(*target.columns, &source->schema.arrow_schema));
+  std::string sql = "INSERT INTO " + schema::QuoteIdentifier(target.catalog) + "." +
+                    target.table.Quoted() + " (";
+  for (int i = 0; i < target.columns->num_fields(); ++i) {
+    if (i > 0) sql += ", ";
+    sql += schema::QuoteIdentifier(target.columns->field(i)->name());
+  }
+  return Catching([&]() -> arrow::Status {
+    duckdb::ClientContext& context = *connection.duckdb().context;
+    slots = context.registered_state->GetOrCreate<Slots>(kSlotsState);
+    slot = slots->next++;
+    slots->sources[slot] = source;
+    sql += ") SELECT * FROM ";
+    sql += plan == InsertPlan::kRows ? kRowsFunction : kRowGroupsFunction;
+    sql += "(" + std::to_string(slot) + ")";
+    statement = connection.duckdb().Prepare(sql);
+    if (statement->HasError()) return TranslateError(statement->error);
+    return {};
+  });
+}
 
 ArrowInsert::ArrowInsert(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
@@ -196,36 +325,19 @@ arrow::Result<std::unique_ptr<ArrowInsert>> ArrowInsert::Prepare(Connection& con
   std::unique_ptr<ArrowInsert> insert(new ArrowInsert(std::make_unique<Impl>()));
   Impl& impl = *insert->impl_;
   impl.plan = plan;
-  if (plan == InsertPlan::kRows && connection.InTransaction()) {
-    ARROW_ASSIGN_OR_RAISE(impl.direct, DirectAppend::Prepare(connection, target));
-    if (impl.direct) return insert;
-  }
-  ARROW_RETURN_NOT_OK(
-      arrow::ExportSchema(*target.columns, &impl.source->schema.arrow_schema));
-  std::string sql = "INSERT INTO " + schema::QuoteIdentifier(target.catalog) + "." +
-                    target.table.Quoted() + " (";
-  for (int i = 0; i < target.columns->num_fields(); ++i) {
-    if (i > 0) sql += ", ";
-    sql += schema::QuoteIdentifier(target.columns->field(i)->name());
-  }
-  auto prepared = Catching([&]() -> arrow::Status {
-    duckdb::ClientContext& context = *connection.duckdb().context;
-    impl.slots = context.registered_state->GetOrCreate<Slots>(kSlotsState);
-    impl.slot = impl.slots->next++;
-    impl.slots->sources[impl.slot] = impl.source;
-    sql += ") SELECT * FROM ";
-    sql += plan == InsertPlan::kRows ? kRowsFunction : kRowGroupsFunction;
-    sql += "(" + std::to_string(impl.slot) + ")";
-    impl.statement = connection.duckdb().Prepare(sql);
-    if (impl.statement->HasError()) return TranslateError(impl.statement->error);
-    return {};
-  });
-  ARROW_RETURN_NOT_OK(prepared);
+  impl.target = std::move(target);
+  ARROW_ASSIGN_OR_RAISE(const bool below, impl.GoBelowPlanner(connection));
+  if (!below) ARROW_RETURN_NOT_OK(impl.Plan(connection));
   return insert;
 }
 
-arrow::Status ArrowInsert::Run(
-    const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {
+arrow::Status ArrowInsert::Run(const Batches& batches) {
+  if (impl_->row_groups) {
+    ARROW_ASSIGN_OR_RAISE(const bool fits, impl_->row_groups->Begin());
+    if (fits) return impl_->row_groups->Run(batches);
+    return Error(ErrorCode::kCommitConflict,
+                 "the table has been altered: ", impl_->target.table.ToString());
+  }
   if (impl_->direct) return impl_->direct->Run(batches);
   Batches pieces = CutToRowGroups(batches);
   if (impl_->plan == InsertPlan::kRowGroups) {
@@ -241,6 +353,15 @@ arrow::Status ArrowInsert::Run(
   });
   impl_->source->batches.clear();
   return status;
+}
+
+arrow::Status ArrowInsert::Settle() {
+  if (!impl_->row_groups || !impl_->row_groups->open()) return {};
+  return impl_->row_groups->Settle();
+}
+
+void ArrowInsert::Drop() {
+  if (impl_->row_groups) impl_->row_groups->Drop();
 }
 
 arrow::Status RegisterArrowInsert(duckdb::DuckDB& instance) {

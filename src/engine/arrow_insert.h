@@ -24,7 +24,7 @@ inline constexpr int64_t kRowGroupRows = 122880;
 
 enum class InsertPlan {
   kRows,       ///< one thread, rows in the order given: for less than a row group
-  kRowGroups,  ///< all threads, each takes a batch at a time, order kept
+  kRowGroups,  ///< all threads, each takes a row group at a time, order kept
 };
 
 struct ArrowInsertTarget {
@@ -44,9 +44,16 @@ class ArrowInsert {
   ~ArrowInsert();
 
   /// Inserts the rows of `batches` (validated, columns as the target's) in the
-  /// connection's current transaction. Batches above a row group are cut, with kRowGroups
-  /// small neighbours are joined. Plans again by itself when the catalog has changed.
+  /// connection's current transaction. With kRowGroups some of the work may go on behind
+  /// the call, and rows short of a row group are held: Settle before anything else is
+  /// done in the transaction. Plans again by itself when the catalog has changed.
   arrow::Status Run(const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches);
+
+  /// Everything given to Run is in the transaction, or this says why not.
+  arrow::Status Settle();
+
+  /// Forgets what is not settled; for a transaction that is rolled back.
+  void Drop();
 
  private:
   struct Impl;

@@ -5,23 +5,25 @@
 // groups are appended on the worker pool while more arrives.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "ingest/content_hash.h"
-#include "ingest/row_groups.h"
 #include "ingest/upload.h"
+#include "ingest/upload_pieces.h"
 
 namespace arrowport::ingest {
 
 /// Calls of the session come from one thread at a time; everything else that enters (the
 /// worker pool, the committer, claims) does so through Advance, which one thread runs at
 /// a time (running_).
+///
+/// Sources: stream_upload.cc (what the caller gives), stream_upload_run.cc (what is done
+/// with it), stream_upload_answer.cc (what is answered).
 class StreamUpload : public Upload, public Spillable {
  public:
-  using Upload::Upload;
+  StreamUpload(UploadContext context, std::shared_ptr<SessionObserver> observer);
   ~StreamUpload() override;
 
   arrow::Status Start(const std::shared_ptr<arrow::Schema>& schema) override;
@@ -33,11 +35,7 @@ class StreamUpload : public Upload, public Spillable {
   void Spill() override;
 
  private:
-  struct Piece {
-    Batches batches;
-    int64_t rows = 0;
-    int64_t bytes = 0;
-  };
+  using Piece = UploadPieces::Piece;
   enum class Fate {
     kLand,     ///< the rows are wanted
     kDiscard,  ///< applied before: only the content is compared
@@ -69,9 +67,6 @@ class StreamUpload : public Upload, public Spillable {
   Flow Take(std::shared_ptr<arrow::RecordBatch> batch, int64_t bytes);
 
   // Under the lock.
-  void CutPieces() REQUIRES(mutex_);
-  void CutPiece(int64_t rows) REQUIRES(mutex_);
-  void DropRows() REQUIRES(mutex_);
   bool Relieve() REQUIRES(mutex_);
   Step NextStep() REQUIRES(mutex_);
   bool BlocksNext() const REQUIRES(mutex_);
@@ -124,12 +119,7 @@ class StreamUpload : public Upload, public Spillable {
   mutable Mutex mutex_;
   Fate fate_ GUARDED_BY(mutex_) = Fate::kLand;
   Hold hold_ GUARDED_BY(mutex_) = Hold::kNone;
-  Batches pending_ GUARDED_BY(mutex_);
-  int64_t pending_rows_ GUARDED_BY(mutex_) = 0;
-  int64_t pending_bytes_ GUARDED_BY(mutex_) = 0;
-  std::deque<Piece> pieces_ GUARDED_BY(mutex_);
-  int64_t piece_bytes_ GUARDED_BY(mutex_) = 0;  ///< of pieces_ and the one appended now
-  size_t appending_ GUARDED_BY(mutex_) = 0;
+  UploadPieces pieces_ GUARDED_BY(mutex_);
   bool large_ GUARDED_BY(mutex_) = false;
   bool paused_ GUARDED_BY(mutex_) = false;
   bool finished_ GUARDED_BY(mutex_) = false;

@@ -1,5 +1,5 @@
-// Where rows land. One TableSink per storage (a DuckDB file, a folder of Delta tables); the
-// ingest side owns batching across requests, the sink owns one transaction at a time.
+// Where rows land. One TableSink per storage (a DuckDB file, a folder of Delta tables);
+// the ingest side owns batching across requests, the sink owns one transaction at a time.
 #pragma once
 
 #include <arrow/record_batch.h>
@@ -55,11 +55,11 @@ struct WriteOptions {
 
 /// What makes a retry recognisable; written in the transaction of the rows it stands for.
 struct LedgerEntry {
-  std::string table;     ///< TableName::ToString()
-  std::string key;       ///< idempotency key, or empty
-  std::string sha256;    ///< 32 bytes, content of the request; with key
-  std::string producer;  ///< or empty
-  int64_t sequence = 0;  ///< with producer: the last sequence covered
+  std::string table;           ///< TableName::ToString()
+  std::string key;             ///< idempotency key, or empty
+  std::string sha256;          ///< 32 bytes, content of the request; with key
+  std::string producer;        ///< or empty
+  int64_t sequence = 0;        ///< with producer: the last sequence covered
   int64_t first_sequence = 0;  ///< with producer: the first; not stored
   int64_t rows = 0;
   int64_t bytes = 0;
@@ -107,6 +107,12 @@ enum class CommitScope { kStorage, kTable };
 /// What tells tables of different names apart.
 enum class NameCase { kIgnored, kSignificant };
 
+/// How a storage likes the rows of BulkWrite::Append.
+struct BulkShape {
+  int64_t piece_rows = 2 * 122880;  ///< of one call, as long as there are more
+  bool joined = true;  ///< small batches joined to row groups, which copies them
+};
+
 /// Thread-safe. Every call may block on the storage.
 class TableSink {
  public:
@@ -116,8 +122,10 @@ class TableSink {
   virtual std::string_view durability() const = 0;  ///< "file" or "memory"
   virtual CommitScope commit_scope() const { return CommitScope::kStorage; }
   virtual NameCase name_case() const { return NameCase::kIgnored; }
+  virtual BulkShape bulk_shape() const { return {}; }
 
-  /// Rules for table names beyond those of schema::ParseRoutedTable. Errors: kInvalidName.
+  /// Rules for table names beyond those of schema::ParseRoutedTable. Errors:
+  /// kInvalidName.
   virtual arrow::Status CheckName(const schema::TableName& name) const { return {}; }
 
   /// The table as cached or read now. Errors: kTableNotFound, kStorageUnavailable.

@@ -71,8 +71,8 @@ arrow::Status DuckDbBulkWrite::Append(
                                batches[i]->schema()->Equals(*batches[start]->schema()))) {
       continue;
     }
-    status =
-        writer_->Insert(*table_, {batches.begin() + static_cast<std::ptrdiff_t>(start),
+    status = writer_->InsertPart(*table_,
+                                 {batches.begin() + static_cast<std::ptrdiff_t>(start),
                                   batches.begin() + static_cast<std::ptrdiff_t>(i)});
     start = i;
   }
@@ -80,7 +80,17 @@ arrow::Status DuckDbBulkWrite::Append(
   return status.ok() ? status : Fail(status);
 }
 
+// Before the commit lock, too: others commit while the last row groups are written.
+arrow::Status DuckDbBulkWrite::Settle() {
+  MutexLock lock(mutex_);
+  if (!writer_) return {};
+  arrow::Status settled = writer_->Settle();
+  return settled.ok() ? settled : Fail(settled);
+}
+
 WriteOutcome DuckDbBulkWrite::Commit(std::optional<LedgerEntry> ledger) {
+  arrow::Status settled = Settle();
+  if (!settled.ok()) return {settled, {}};
   // Before the commit lock: waiting for room in the log must not hold up a checkpoint.
   arrow::Status room = state_->AwaitLogRoom();
   if (!room.ok()) {

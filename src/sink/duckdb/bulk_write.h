@@ -26,6 +26,7 @@ class DuckDbBulkWrite final : public BulkWrite {
  private:
   DuckDbBulkWrite(std::shared_ptr<SinkState> state, std::shared_ptr<const Table> table);
   arrow::Status Start(TableChange change);
+  arrow::Status Settle();
   arrow::Status Fail(const arrow::Status& status) REQUIRES(mutex_);
 
   const std::shared_ptr<SinkState> state_;

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/clock.h"
+#include "engine/arrow_insert.h"
 #include "engine/database.h"
 #include "sink/ddl_table_sink.h"
 
@@ -52,6 +53,7 @@ class DuckDbSink final : public DdlTableSink {
 
   std::string_view backend() const override;
   std::string_view durability() const override;
+  BulkShape bulk_shape() const override { return {engine::kRowGroupRows, false}; }
   arrow::Result<std::shared_ptr<const Table>> Open(
       const schema::TableName& name) override;
   arrow::Result<std::shared_ptr<const Table>> Create(

@@ -1,5 +1,7 @@
 #include "sink/duckdb/writer.h"
 
+#include <utility>
+
 #include "base/error.h"
 #include "base/log.h"
 
@@ -55,7 +57,8 @@ arrow::Result<std::unique_ptr<Writer>> Writer::Make(engine::Database& database) 
 // What DuckDB checks at the start of every statement; we go below statements.
 arrow::Status Writer::CheckStorage() const {
   if (!database_.invalidated()) return {};
-  return Error(ErrorCode::kStorageUnavailable, "the storage failed and is being reopened");
+  return Error(ErrorCode::kStorageUnavailable,
+               "the storage failed and is being reopened");
 }
 
 arrow::Status Writer::Begin() {
@@ -64,6 +67,7 @@ arrow::Status Writer::Begin() {
 }
 
 void Writer::Rollback() {
+  if (unsettled_ != nullptr) std::exchange(unsettled_, nullptr)->Drop();
   arrow::Status status = connection_->Rollback();
   if (!status.ok()) LogDebug("rollback failed", {{"error", status.message()}});
 }
@@ -82,12 +86,11 @@ CommitResult Writer::Commit(arrow::Status* status) {
 
 arrow::Result<engine::ArrowInsert*> Writer::PlanFor(const Table& table,
                                                     const arrow::Schema& schema,
-                                                    int64_t rows) {
-  const auto shape = rows >= engine::kRowGroupRows ? engine::InsertPlan::kRowGroups
-                                                   : engine::InsertPlan::kRows;
+                                                    engine::InsertPlan shape) {
   PlanKey key{table.name, table.generation, schema.field_names(), shape};
   auto found = plans_.find(key);
   if (found != plans_.end()) return found->second.get();
+  ARROW_RETURN_NOT_OK(Settle());
   if (plans_.size() >= kPlansMax) plans_.clear();
   ARROW_ASSIGN_OR_RAISE(
       auto plan,
@@ -97,21 +100,50 @@ arrow::Result<engine::ArrowInsert*> Writer::PlanFor(const Table& table,
   return plans_.emplace(std::move(key), std::move(plan)).first->second.get();
 }
 
-arrow::Status Writer::Insert(
-    const Table& table, const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {
-  if (batches.empty()) return {};
-  int64_t rows = 0;
+arrow::Status Writer::CheckBatches(
+    const Table& table,
+    const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) const {
   const arrow::Schema* checked = nullptr;
   for (const auto& batch : batches) {
-    rows += batch->num_rows();
     if (batch->schema().get() == checked) continue;
     ARROW_RETURN_NOT_OK(CheckSchema(table, *batch->schema()));
     checked = batch->schema().get();
   }
+  return {};
+}
+
+arrow::Status Writer::Insert(
+    const Table& table, const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {
+  int64_t rows = 0;
+  for (const auto& batch : batches) rows += batch->num_rows();
+  if (rows >= engine::kRowGroupRows) {
+    ARROW_RETURN_NOT_OK(InsertPart(table, batches));
+    return Settle();
+  }
+  ARROW_RETURN_NOT_OK(CheckBatches(table, batches));
+  ARROW_RETURN_NOT_OK(Settle());
   if (rows == 0) return {};
-  ARROW_ASSIGN_OR_RAISE(engine::ArrowInsert * plan,
-                        PlanFor(table, *batches.front()->schema(), rows));
+  ARROW_ASSIGN_OR_RAISE(
+      engine::ArrowInsert * plan,
+      PlanFor(table, *batches.front()->schema(), engine::InsertPlan::kRows));
   return AsInsertError(plan->Run(batches));
+}
+
+arrow::Status Writer::InsertPart(
+    const Table& table, const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {
+  if (batches.empty()) return {};
+  ARROW_RETURN_NOT_OK(CheckBatches(table, batches));
+  ARROW_ASSIGN_OR_RAISE(
+      engine::ArrowInsert * plan,
+      PlanFor(table, *batches.front()->schema(), engine::InsertPlan::kRowGroups));
+  if (unsettled_ != plan) ARROW_RETURN_NOT_OK(Settle());
+  unsettled_ = plan;
+  return AsInsertError(plan->Run(batches));
+}
+
+arrow::Status Writer::Settle() {
+  if (unsettled_ == nullptr) return {};
+  return AsInsertError(std::exchange(unsettled_, nullptr)->Settle());
 }
 
 }  // namespace arrowport::sink

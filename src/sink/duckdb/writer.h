@@ -42,17 +42,30 @@ class Writer {
   arrow::Status Insert(const Table& table,
                        const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches);
 
+  /// A part of a large insert: as Insert, but work may go on behind the call and a
+  /// failure may show later. Settle before COMMIT.
+  arrow::Status InsertPart(
+      const Table& table,
+      const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches);
+  /// All parts are in the transaction. Errors as Insert.
+  arrow::Status Settle();
+
  private:
   using PlanKey = std::tuple<schema::TableName, uint64_t, std::vector<std::string>,
                              engine::InsertPlan>;
   arrow::Status CheckStorage() const;
+  arrow::Status CheckBatches(
+      const Table& table,
+      const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) const;
   Writer(engine::Database& database, std::unique_ptr<engine::Connection> connection);
   arrow::Result<engine::ArrowInsert*> PlanFor(const Table& table,
-                                              const arrow::Schema& schema, int64_t rows);
+                                              const arrow::Schema& schema,
+                                              engine::InsertPlan shape);
 
   engine::Database& database_;
   std::unique_ptr<engine::Connection> connection_;
   std::map<PlanKey, std::unique_ptr<engine::ArrowInsert>> plans_;
+  engine::ArrowInsert* unsettled_ = nullptr;  ///< of plans_
 };
 
 }  // namespace arrowport::sink
