@@ -1,6 +1,8 @@
 #include "delta/code_point.h"
 
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 
 namespace arrowport::delta {
 
@@ -23,7 +25,14 @@ CodePoint DecodeCodePoint(std::string_view text) {
 }
 
 bool IsUtf8(std::string_view text) {
+  constexpr uint64_t kHighBits = 0x8080808080808080;
   while (!text.empty()) {
+    uint64_t eight = kHighBits;
+    if (text.size() >= sizeof(eight)) std::memcpy(&eight, text.data(), sizeof(eight));
+    if ((eight & kHighBits) == 0) {
+      text.remove_prefix(sizeof(eight));
+      continue;
+    }
     const CodePoint point = DecodeCodePoint(text);
     if (point.bytes == 0) return false;
     text.remove_prefix(static_cast<size_t>(point.bytes));

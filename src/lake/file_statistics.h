@@ -18,15 +18,12 @@ struct ColumnStatistics {
   std::optional<int64_t> null_count;      ///< deleted rows are counted too
 };
 
-/// Physical rows of the file, or nothing (no statistics, or malformed ones).
-std::optional<int64_t> RecordCount(std::string_view stats_json);
-
 /// Column `physical_name` at the top level. Malformed text gives nothing.
 ColumnStatistics ReadColumnStatistics(std::string_view stats_json,
                                       std::string_view physical_name,
                                       const delta::DataType& type);
 
-/// For DuckDB's pruning. `rows` is RecordCount.
+/// For DuckDB's pruning. `rows`: of the file, delta::RecordCount.
 duckdb::BaseStatistics ToDuckDb(const ColumnStatistics& column,
                                 std::optional<int64_t> rows,
                                 const duckdb::LogicalType& type);

@@ -85,7 +85,6 @@ TEST(FileStatisticsTest, ColumnsArePickedFromTheText) {
       R"({"numRecords":7,"minValues":{"a":-3,"s":{"a":1},"arr":[{"a":9}]},)"
       R"("maxValues":{"a":40,"s":{"a":90}},"nullCount":{"a":2,"s":{"a":5}},)"
       R"("tightBounds":true})";
-  EXPECT_EQ(RecordCount(json), 7);
   auto column = ReadColumnStatistics(json, "a", Type(TypeKind::kLong));
   ASSERT_TRUE(column.min && column.max && column.null_count);
   EXPECT_EQ(column.min->GetValue<int64_t>(), -3);
@@ -95,13 +94,16 @@ TEST(FileStatisticsTest, ColumnsArePickedFromTheText) {
   EXPECT_FALSE(absent.min || absent.max || absent.null_count);
 }
 
+TEST(FileStatisticsTest, NamesAndTextAreUnescaped) {
+  const std::string json =
+      R"({"minValues":{"a\"\u00e9":"x\n\ud83d\ude00"},"maxValues":{"a\"\u00e9":"z"}})";
+  auto column = ReadColumnStatistics(json, "a\"\u00e9", Type(TypeKind::kString));
+  ASSERT_TRUE(column.min && column.max);
+  EXPECT_EQ(duckdb::StringValue::Get(*column.min), "x\n\U0001F600");
+  EXPECT_EQ(duckdb::StringValue::Get(*column.max), "z");
+}
+
 TEST(FileStatisticsTest, MalformedTextTellsNothing) {
-  for (const char* json :
-       {"", "{", "[]", "null", R"({"numRecords":"7"})", R"({"numRecords":-1})",
-        R"({"numRecords":1.5})", R"({"numRecords":null})", R"({"stats":{"numRecords":7}})",
-        R"([{"numRecords":7}])", R"({"numRecords":99999999999999999999})"}) {
-    EXPECT_EQ(RecordCount(json), std::nullopt) << json;
-  }
   auto cut = ReadColumnStatistics(R"({"numRecords":7,"minValues":{"a":-3)", "a",
                                   Type(TypeKind::kLong));
   EXPECT_FALSE(cut.min);

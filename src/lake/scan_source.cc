@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "delta/deletion_vector.h"
+#include "delta/table_info.h"
 #include "lake/log_value.h"
 
 namespace arrowport::lake {
@@ -55,7 +56,7 @@ arrow::Result<std::shared_ptr<const ScanFile>> FileOf(const ScanSource& source,
 
 ScanFile::ScanFile(Parts parts)
     : parts_(std::move(parts)),
-      records_(RecordCount(parts_.stats)),
+      records_(delta::RecordCount(parts_.stats)),
       rows_(RowsOf(parts_, records_)) {}
 
 const ScanFile::Column& ScanFile::StatisticsOf(uint32_t index,
