@@ -270,6 +270,7 @@ TEST(Http2Test, StalledReaderLosesItsCallOnly) {
   int32_t id = client.Begin("/big", {}, "application/grpc", "?30000000");
   client.SendData(id, "", true);
   ASSERT_TRUE(client.WaitClosed(id));
+  ASSERT_TRUE(server.record.WaitDone("/big"));
   EXPECT_EQ(CodeOf(*server.record.Get("/big").done), ErrorCode::kTimeout);
   EXPECT_EQ(server.observer->rejected("write_stall"), 1);
   EXPECT_TRUE(client.alive());

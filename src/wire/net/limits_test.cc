@@ -223,6 +223,7 @@ TEST(StopTest, CutsWhatDoesNotEnd) {
   socket.Send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
   ASSERT_TRUE(server.record.WaitHeld(1));
   EXPECT_EQ(server.listener->Stop(milliseconds(100)), 1);
+  ASSERT_TRUE(server.record.WaitDone("/hold"));
   EXPECT_EQ(CodeOf(*server.record.Get("/hold").done), ErrorCode::kDraining);
   EXPECT_EQ(server.listener->Stop(milliseconds(100)), 0);
   // A call that outlives the listener does nothing.

@@ -127,13 +127,15 @@ void Reactor::Run() {
   while (!stopping_) {
     const int count = epoll_wait(epoll_, events.data(), events.size(), WaitMs());
     for (int i = 0; i < count; ++i) {
-      if (events[i].data.u64 == 0) {
+      // A copy: epoll_event is packed, no reference may be bound to its members.
+      const uint64_t id = events[i].data.u64;
+      if (id == 0) {
         uint64_t drained;
         [[maybe_unused]] ssize_t size = read(wake_, &drained, sizeof(drained));
         continue;
       }
       // Looked up for each event: an earlier one may have ended this socket.
-      auto it = watched_.find(events[i].data.u64);
+      auto it = watched_.find(id);
       if (it != watched_.end()) it->second.handler->OnSocket(events[i].events);
     }
     RunTimers();
