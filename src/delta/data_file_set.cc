@@ -144,7 +144,8 @@ class RollingFileSet : public DataFileSet {
                      kPartitionsMax);
       }
       at->second.values = std::move(part.values);
-      at->second.folder = PartitionFolder(spec_.partition_columns, at->second.values);
+      at->second.folder = PartitionFolder(*spec_.schema, spec_.partition_columns,
+                                          at->second.values);
     }
     waiting_bytes_ += bytes;
     at->second.waiting.Put(std::move(part.rows), bytes);

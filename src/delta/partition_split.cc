@@ -115,6 +115,16 @@ std::string FolderPart(std::string_view name, std::string_view value) {
   return out;
 }
 
+/// "2024-01-31T12:00:00.500000Z" as "2024-01-31 12:00:00.5".
+std::string SparkTime(std::string text) {
+  if (text.ends_with('Z')) text.pop_back();
+  std::replace(text.begin(), text.end(), 'T', ' ');
+  if (text.find('.') == std::string::npos) return text;
+  while (text.ends_with('0')) text.pop_back();
+  if (text.ends_with('.')) text.pop_back();
+  return text;
+}
+
 uint64_t Fnv1a(std::string_view text, uint64_t hash) {
   for (const unsigned char c : text) hash = (hash ^ c) * 0x100000001b3;
   return hash;
@@ -220,23 +230,25 @@ arrow::Result<std::optional<std::string>> PartitionText(const arrow::Array& arra
   }
 }
 
-std::string PartitionFolder(const std::vector<std::string>& order,
+std::string PartitionFolder(const TableSchema& schema, const std::vector<std::string>& order,
                             const PartitionValues& values) {
   std::string folder;
-  bool plain = true;
+  bool fits = true;
   uint64_t hash = 0xcbf29ce484222325;
   for (const std::string& name : order) {
     const auto found = values.find(name);
     const bool is_null = found == values.end() || !found->second;
-    const std::string text = is_null ? "__HIVE_DEFAULT_PARTITION__" : *found->second;
-    // Names that begin with these are hidden from clean-up by some writers.
-    const bool hidden = name.starts_with('_') || name.starts_with('.');
-    const std::string part = FolderPart(name, text);
-    plain = plain && !hidden && part.size() <= kFolderPartBytesMax;
-    folder += part + "/";
+    std::string text = is_null ? "__HIVE_DEFAULT_PARTITION__" : *found->second;
     hash = Fnv1a(text, Fnv1a(name, hash) * 31 + 1) * 31 + 1;
+    const StructField* field = FindField(schema, name);
+    const TypeKind kind = field == nullptr ? TypeKind::kString : field->type->kind;
+    const bool is_time = kind == TypeKind::kTimestamp || kind == TypeKind::kTimestampNtz;
+    if (is_time && !is_null) text = SparkTime(std::move(text));
+    const std::string part = FolderPart(name, text);
+    fits = fits && part.size() <= kFolderPartBytesMax;
+    folder += part + "/";
   }
-  return plain ? folder : fmt::format("partition-{:016x}/", hash);
+  return fits ? folder : fmt::format("partition-{:016x}/", hash);
 }
 
 arrow::Result<PartitionSplitter> PartitionSplitter::Make(

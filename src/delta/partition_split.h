@@ -46,11 +46,10 @@ class PartitionSplitter {
 };
 
 /// The folder of a partition below the table, ending in '/', "" without partition columns:
-/// "day=2024-01-31/kind=a%20b/", as Hive escapes them: values come from the log, but Polars
-/// takes them from here. Where a part would be too long, or hidden from clean-up by some
-/// writers, it is a neutral "partition-<16 hex digits>/". `order`: the table's partition
-/// columns.
-std::string PartitionFolder(const std::vector<std::string>& order,
+/// "day=2024-01-31/kind=a%20b/", escaped as Hive does and times spelled as Spark does: values
+/// come from the log, but Polars takes them from here. Where a part would be too long it is
+/// a neutral "partition-<16 hex digits>/". `order`: the table's partition columns.
+std::string PartitionFolder(const TableSchema& schema, const std::vector<std::string>& order,
                             const PartitionValues& values);
 
 /// The text of one value as the log holds it; nothing for NULL (and for ""). `array` has

@@ -96,9 +96,16 @@ TEST(PartitionTextTest, FloatsAreSpelledAsJavaSpellsThem) {
   }
 }
 
+TableSchema SchemaOf(const std::string& name, const std::string& type) {
+  return *ParseSchema(R"({"type":"struct","fields":[{"name":")" + name + R"(","type":")" + type +
+                      R"(","nullable":true,"metadata":{}}]})")
+              .ValueOrDie();
+}
+
 TEST(PartitionFolderTest, ValuesAreEscapedAsHiveDoes) {
-  const auto folder = [](std::optional<std::string> value, const std::string& name = "p") {
-    return PartitionFolder({name}, {{name, std::move(value)}});
+  const auto folder = [](std::optional<std::string> value, const std::string& name = "p",
+                         const std::string& type = "string") {
+    return PartitionFolder(SchemaOf(name, type), {name}, {{name, std::move(value)}});
   };
   EXPECT_EQ(folder("2024-01-31"), "p=2024-01-31/");
   EXPECT_EQ(folder(std::nullopt), "p=__HIVE_DEFAULT_PARTITION__/");
@@ -107,16 +114,21 @@ TEST(PartitionFolderTest, ValuesAreEscapedAsHiveDoes) {
   EXPECT_EQ(folder("\xC3\xBC"), "p=%C3%BC/");
   EXPECT_EQ(folder(".."), "p=../");
   EXPECT_EQ(folder("x", "a:\xC3\xBC"), "a%3A\xC3\xBC=x/");
-  EXPECT_EQ(PartitionFolder({}, {}), "");
+  EXPECT_EQ(folder("x", "_p"), "_p=x/");
+  const std::string time = "2024-01-31T12:00:00.500000Z";
+  EXPECT_EQ(folder(time, "p", "timestamp"), "p=2024-01-31%2012%3A00%3A00.5/");
+  EXPECT_EQ(folder("2024-01-31T12:00:00.000000Z", "p", "timestamp"),
+            "p=2024-01-31%2012%3A00%3A00/");
+  EXPECT_EQ(folder(time), "p=2024-01-31T12%3A00%3A00.500000Z/");
+  EXPECT_EQ(PartitionFolder(SchemaOf("p", "string"), {}, {}), "");
 }
 
-TEST(PartitionFolderTest, WhatIsTooLongOrHiddenGoesToANeutralFolder) {
+TEST(PartitionFolderTest, WhatIsTooLongGoesToANeutralFolder) {
   const auto folder = [](const std::string& name, const std::string& value) {
-    return PartitionFolder({name}, {{name, value}});
+    return PartitionFolder(SchemaOf(name, "string"), {name}, {{name, value}});
   };
   EXPECT_THAT(folder("p", std::string(300, 'x')), testing::StartsWith("partition-"));
   EXPECT_THAT(folder("p", std::string(100, ' ')), testing::StartsWith("partition-"));
-  EXPECT_THAT(folder("_p", "x"), testing::StartsWith("partition-"));
   EXPECT_NE(folder("p", std::string(300, 'x')), folder("p", std::string(300, 'y')));
 }
 

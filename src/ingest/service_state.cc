@@ -1,6 +1,7 @@
 #include "ingest/service_state.h"
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <utility>
 
@@ -12,6 +13,11 @@ namespace {
 
 constexpr size_t kLoggedShapesMax = 4096;
 constexpr int64_t kPruneEveryUs = int64_t{10} * 60 * 1000 * 1000;
+
+int64_t MicrosecondsOf(auto time) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch())
+      .count();
+}
 
 }  // namespace
 
@@ -33,9 +39,7 @@ void ServiceState::set_live(std::shared_ptr<const Live> live) {
 }
 
 int64_t ServiceState::NowUs() const {
-  return std::chrono::duration_cast<std::chrono::microseconds>(
-             options_.clock->WallNow().time_since_epoch())
-      .count();
+  return MicrosecondsOf(options_.clock->WallNow());
 }
 
 arrow::Status ServiceState::Start() {
@@ -60,7 +64,9 @@ arrow::Status ServiceState::Start() {
   }
   pool_ = std::make_unique<WorkerPool>(options_.loader_threads);
   for (auto& [name, backend] : backends_) backend.committer->Start();
-  pruned_at_us_ = NowUs();
+  window_clock_ = std::make_unique<WindowClock>(
+      *options_.clock, std::chrono::microseconds(index.window_us));
+  pruned_at_us_ = MicrosecondsOf(options_.clock->SteadyNow());
   return {};
 }
 
@@ -182,11 +188,13 @@ void ServiceState::RelievePressure() {
 }
 
 void ServiceState::PruneLedgers() {
-  const int64_t now = NowUs();
+  const int64_t steady = MicrosecondsOf(options_.clock->SteadyNow());
   int64_t last = pruned_at_us_.load(std::memory_order_relaxed);
-  if (now - last < kPruneEveryUs || !pruned_at_us_.compare_exchange_strong(last, now)) {
+  if (steady - last < kPruneEveryUs ||
+      !pruned_at_us_.compare_exchange_strong(last, steady)) {
     return;
   }
+  const int64_t now = MicrosecondsOf(window_clock_->Now());
   for (auto& [name, backend] : backends_) {
     Backend* pruned = &backend;
     // The pool is joined before the backends go.

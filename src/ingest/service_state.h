@@ -14,6 +14,7 @@
 #include "ingest/idempotency.h"
 #include "ingest/outstanding.h"
 #include "ingest/service.h"
+#include "ingest/window_clock.h"
 #include "ingest/worker_pool.h"
 
 namespace arrowport::ingest {
@@ -89,7 +90,8 @@ class ServiceState {
   std::unique_ptr<WorkerPool> pool_;
   Outstanding outstanding_;
   std::atomic<bool> draining_{false};
-  std::atomic<int64_t> pruned_at_us_{0};
+  std::unique_ptr<WindowClock> window_clock_;  ///< from Start on
+  std::atomic<int64_t> pruned_at_us_{0};       ///< on the steady clock
 
   mutable Mutex live_mutex_;
   std::shared_ptr<const Live> live_ GUARDED_BY(live_mutex_);
