@@ -81,11 +81,11 @@ arrow::Result<DataFile> OpenStream(Form form,
   }
   arrow::csv::ReadOptions read_options = arrow::csv::ReadOptions::Defaults();
   read_options.block_size = 8 << 20;
-  ARROW_ASSIGN_OR_RAISE(auto reader, arrow::csv::StreamingReader::Make(
-                                         arrow::io::default_io_context(), input,
-                                         read_options,
-                                         arrow::csv::ParseOptions::Defaults(),
-                                         arrow::csv::ConvertOptions::Defaults()));
+  ARROW_ASSIGN_OR_RAISE(
+      auto reader,
+      arrow::csv::StreamingReader::Make(
+          arrow::io::default_io_context(), input, read_options,
+          arrow::csv::ParseOptions::Defaults(), arrow::csv::ConvertOptions::Defaults()));
   return DataFile{std::move(reader), 0};
 }
 
@@ -112,11 +112,13 @@ arrow::Result<std::shared_ptr<arrow::io::RandomAccessFile>> Spool(
   return file;
 }
 
-/// Standard input, read no further than asked: a batch that has arrived waits for nothing.
+/// Standard input, read no further than asked: a batch that has arrived waits for
+/// nothing.
 class StandardInput final : public arrow::io::InputStream {
  public:
   ~StandardInput() override = default;
-  /// The first bytes, which are read again: `size` of them, fewer at the end of the input.
+  /// The first bytes, which are read again: `size` of them, fewer at the end of the
+  /// input.
   arrow::Result<std::string_view> ReadHead(size_t size) {
     head_.resize(size);
     ARROW_ASSIGN_OR_RAISE(const int64_t got,
@@ -128,9 +130,8 @@ class StandardInput final : public arrow::io::InputStream {
     const auto kept = std::min(static_cast<size_t>(size), head_.size());
     std::memcpy(into, head_.data(), kept);
     head_.erase(0, kept);
-    ARROW_ASSIGN_OR_RAISE(const int64_t got,
-                          ReadAll(size - static_cast<int64_t>(kept),
-                                  static_cast<char*>(into) + kept));
+    ARROW_ASSIGN_OR_RAISE(const int64_t got, ReadAll(size - static_cast<int64_t>(kept),
+                                                     static_cast<char*>(into) + kept));
     position_ += static_cast<int64_t>(kept) + got;
     return static_cast<int64_t>(kept) + got;
   }
@@ -182,10 +183,11 @@ arrow::Result<DataFile> OpenStandardInput() {
 arrow::Result<DataFile> OpenNamed(const std::string& path) {
   std::error_code failed;
   const auto size = std::filesystem::file_size(path, failed);
-  if (failed) return Error(ErrorCode::kNotFound, "cannot open ", path, ": ", failed.message());
+  if (failed)
+    return Error(ErrorCode::kNotFound, "cannot open ", path, ": ", failed.message());
   if (size == 0) return Error(ErrorCode::kBadData, path, " is empty");
-  ARROW_ASSIGN_OR_RAISE(auto file, arrow::io::MemoryMappedFile::Open(
-                                       path, arrow::io::FileMode::READ));
+  ARROW_ASSIGN_OR_RAISE(
+      auto file, arrow::io::MemoryMappedFile::Open(path, arrow::io::FileMode::READ));
   ARROW_ASSIGN_OR_RAISE(const auto head, file->ReadAt(0, 8));
   const Form form = FormOf(std::string_view(*head));
   if (form == Form::kStream || form == Form::kCsv) return OpenStream(form, file);

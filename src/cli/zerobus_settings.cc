@@ -125,7 +125,8 @@ arrow::Status ReadStream(const Values& values, zerobus::StreamOptions* stream) {
       values.ReadTime("stream.server_lack_of_ack_timeout_ms",
                       &stream->server_lack_of_ack_timeout),
       values.ReadTime("stream.flush_timeout_ms", &stream->flush_timeout),
-      values.ReadTime("stream.stream_paused_max_wait_ms", &stream->stream_paused_max_wait),
+      values.ReadTime("stream.stream_paused_max_wait_ms",
+                      &stream->stream_paused_max_wait),
       values.ReadTime("stream.callback_max_wait_ms", &stream->callback_max_wait),
       values.ReadTime("stream.token_refresh_buffer_s", &stream->token_refresh_buffer),
   };
@@ -202,7 +203,8 @@ arrow::Status ReadTelemetry(const Values& values, ZerobusSettings* settings) {
   zerobus::TelemetryOptions telemetry;
   telemetry.output_folder = values.Text("observability.output_dir");
   const std::string endpoint = values.Text("observability.endpoint");
-  if (!endpoint.empty() || !telemetry.output_folder.empty()) telemetry.endpoint = endpoint;
+  if (!endpoint.empty() || !telemetry.output_folder.empty())
+    telemetry.endpoint = endpoint;
   std::chrono::seconds interval(5);
   ARROW_RETURN_NOT_OK(values.ReadTime("observability.write_interval_secs", &interval));
   telemetry.interval = interval;
@@ -286,8 +288,7 @@ std::shared_ptr<ZerobusFlags> AddZerobusFlags(CLI::App& command) {
   command.add_option("--tls-ca", flags->tls_ca,
                      "PEM certificates to trust beside the system's");
   command.add_option("--config", flags->config_file, "Configuration file (YAML)");
-  command
-      .add_option("--set", flags->sets, "Any setting: zerobus.stream.recovery=false")
+  command.add_option("--set", flags->sets, "Any setting: zerobus.stream.recovery=false")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   return flags;

@@ -34,10 +34,13 @@ TEST(ZerobusSettings, TheEnvironmentIsEnough) {
 TEST(ZerobusSettings, SetOverFlagOverEnvironment) {
   ZerobusFlags flags;
   flags.settings = {{"table_name", "main.web.flag"}, {"mode", "json"}};
-  flags.sets = {"zerobus.mode=flight", "zerobus.stream.max_inflight_bytes=3MiB",
-                "zerobus.stream.recovery=false", "zerobus.stream.recovery_timeout_ms=77",
+  flags.sets = {"zerobus.mode=flight",
+                "zerobus.stream.max_inflight_bytes=3MiB",
+                "zerobus.stream.recovery=false",
+                "zerobus.stream.recovery_timeout_ms=77",
                 "zerobus.stream.token_refresh_buffer_s=5",
-                "zerobus.stream.ipc_compression=lz4", "zerobus.retry.max_attempts=9"};
+                "zerobus.stream.ipc_compression=lz4",
+                "zerobus.retry.max_attempts=9"};
   const auto loaded = LoadZerobusSettings(
       flags, ContextWith({{"RETRY_MAX_ATTEMPTS", "3"}, {"RETRY_MAX_DELAY_MS", "400"}}));
   ASSERT_TRUE(loaded.ok()) << loaded.status();
@@ -129,7 +132,8 @@ TEST(ZerobusSettings, RefusalsSayWhatToDoAndKeepTheSecret) {
   EXPECT_THAT(refused({{"DEBUG_PROTOBUF_ENABLED", "true"}, {"DEBUG_OUTPUT_DIR", "x"}},
                       {"zerobus.mode=json"}),
               HasSubstr("zerobus.mode proto"));
-  EXPECT_THAT(refused({{"ZEROBUS_TABLE_NAME", "one"}}), HasSubstr("catalog.schema.table"));
+  EXPECT_THAT(refused({{"ZEROBUS_TABLE_NAME", "one"}}),
+              HasSubstr("catalog.schema.table"));
   EXPECT_THAT(refused({}, {"zerobus.retry.max_atempts=1"}), HasSubstr("max_attempts"));
   EXPECT_THAT(refused({}, {"zerobus.stream.flush_timeout_ms=99999999999999"}),
               HasSubstr("flush_timeout_ms"));

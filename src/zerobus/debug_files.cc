@@ -180,10 +180,13 @@ arrow::Result<std::shared_ptr<DebugFiles>> DebugFiles::Make(
   ARROW_ASSIGN_OR_RAISE(auto lock,
                         DebugLock::Take(LockPath(lane.zerobus_folder, lane.stem)));
   if (!lock) {
-    return Refuse("another writer has the debug files of this table open, give this one "
-                  "a folder of its own: " + lane.zerobus_folder.string());
+    return Refuse(
+        "another writer has the debug files of this table open, give this one "
+        "a folder of its own: " +
+        lane.zerobus_folder.string());
   }
-  lane.stamps = std::make_shared<DebugStamps>(NewestStamp(lane.zerobus_folder, lane.stem));
+  lane.stamps =
+      std::make_shared<DebugStamps>(NewestStamp(lane.zerobus_folder, lane.stem));
   return std::make_shared<DebugFilesImpl>(options, mode, lane, std::move(lock));
 }
 

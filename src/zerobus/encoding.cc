@@ -60,8 +60,8 @@ arrow::Status Encoding::MakeRecord(const Options& options,
                                      ? encode::NullElements::kDrop
                                      : encode::NullElements::kFail;
   if (options.mode == Mode::kJson) {
-    ARROW_ASSIGN_OR_RAISE(
-        encoder_, encode::RowEncoder::MakeJson(*prepared_schema_, *table_, encode_options));
+    ARROW_ASSIGN_OR_RAISE(encoder_, encode::RowEncoder::MakeJson(
+                                        *prepared_schema_, *table_, encode_options));
     protocol_ = std::make_shared<RecordProtocol>(options.table, databricks::zerobus::JSON,
                                                  std::string());
     stream_key_ = "json";
@@ -75,9 +75,9 @@ arrow::Status Encoding::MakeRecord(const Options& options,
                        "the descriptor is no serialized DescriptorProto");
   }
   ARROW_ASSIGN_OR_RAISE(
-      encoder_,
-      encode::RowEncoder::MakeProtobuf(
-          *prepared_schema_, proto, descriptor.empty() ? table_.get() : nullptr, encode_options));
+      encoder_, encode::RowEncoder::MakeProtobuf(
+                    *prepared_schema_, proto, descriptor.empty() ? table_.get() : nullptr,
+                    encode_options));
   shown_descriptor_ = descriptor.empty() ? proto.SerializeAsString() : descriptor;
   protocol_ = std::make_shared<RecordProtocol>(options.table, databricks::zerobus::PROTO,
                                                shown_descriptor_);

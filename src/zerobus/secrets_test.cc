@@ -19,12 +19,12 @@ namespace arrowport::zerobus {
 namespace {
 
 namespace fs = std::filesystem;
-using ::testing::HasSubstr;
-using ::testing::Not;
 using testing::FakeCollector;
 using testing::FakeService;
+using ::testing::HasSubstr;
 using testing::Ids;
 using testing::MakeWriter;
+using ::testing::Not;
 using testing::OptionsFor;
 using testing::Received;
 using testing::ServerCall;
@@ -93,7 +93,8 @@ class Secrets : public ::testing::TestWithParam<Mode> {
       return Headers{{"authorization", std::string("Bearer ") + kToken},
                      {"x-api-key", kApiKey}};
     };
-    options.proxy.http_proxy = std::string("http://me:") + kProxyPassword + "@127.0.0.1:1";
+    options.proxy.http_proxy =
+        std::string("http://me:") + kProxyPassword + "@127.0.0.1:1";
     options.proxy.no_proxy = "*";
     options.stream.recovery_retries = 1;
     options.retry.attempts_max = 2;
@@ -132,10 +133,9 @@ TEST_P(Secrets, NeverShow) {
   };
   auto telemetry = Telemetry::Make(exported).ValueOrDie();
   Options options = Make(service);
-  auto files = DebugFiles::Make(options.table, options.mode,
-                                {.output_folder = folder_.string(),
-                                 .arrow = true,
-                                 .protobuf = true})
+  auto files = DebugFiles::Make(
+                   options.table, options.mode,
+                   {.output_folder = folder_.string(), .arrow = true, .protobuf = true})
                    .ValueOrDie();
   options.observers = {telemetry->ObserverOf(options), files};
   texts_.Add(options.ToString());

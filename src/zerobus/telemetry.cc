@@ -50,12 +50,11 @@ arrow::Status Check(const TelemetryOptions& options) {
 otlp::Resource ResourceOf(const TelemetryOptions& options) {
   otlp::Resource resource;
   auto* attributes = resource.mutable_attributes();
-  std::map<std::string, std::string> values = {
-      {"service.name", options.service_name},
-      {"service.instance.id", NewRandomId()},
-      {"telemetry.sdk.name", "arrowport"},
-      {"telemetry.sdk.language", "cpp"},
-      {"telemetry.sdk.version", kVersionText}};
+  std::map<std::string, std::string> values = {{"service.name", options.service_name},
+                                               {"service.instance.id", NewRandomId()},
+                                               {"telemetry.sdk.name", "arrowport"},
+                                               {"telemetry.sdk.language", "cpp"},
+                                               {"telemetry.sdk.version", kVersionText}};
   for (const auto& [key, value] : options.resource_attributes) values[key] = value;
   for (const auto& [key, value] : values) AddAttribute(key, value, attributes);
   return resource;
@@ -229,7 +228,8 @@ class Exporter final : public Telemetry,
     Describe(scope->mutable_scope());
     {
       MutexLock lock(mutex_);
-      while (!spans_.empty() && scope->spans_size() < static_cast<int>(kSpansPerRequest)) {
+      while (!spans_.empty() &&
+             scope->spans_size() < static_cast<int>(kSpansPerRequest)) {
         *scope->add_spans() = std::move(spans_.front());
         spans_.pop_front();
       }
@@ -250,8 +250,8 @@ class Exporter final : public Telemetry,
       MutexLock lock(mutex_);
       ++statistics_.file_errors;
     }
-    Log(TelemetryLevel::kWarning, "telemetry lacks something in its files: " +
-                                      status.message());
+    Log(TelemetryLevel::kWarning,
+        "telemetry lacks something in its files: " + status.message());
   }
 
   ExportAnswer Deliver(Signal signal, const std::string& body) {

@@ -42,11 +42,13 @@ arrow::Result<std::string> BaseUrl(const TelemetryOptions& options) {
   const size_t path = url.find('/', host);
   const std::string authority = url.substr(host, path - host);
   if (authority.find('@') != std::string::npos) {
-    return Refuse("the telemetry endpoint may hold no credentials: give them as a header");
+    return Refuse(
+        "the telemetry endpoint may hold no credentials: give them as a header");
   }
   if (url.find_first_of("?# \t\r\n") != std::string::npos) {
-    return Refuse("the telemetry endpoint is a URL without query: /v1/metrics and "
-                  "/v1/traces are appended");
+    return Refuse(
+        "the telemetry endpoint is a URL without query: /v1/metrics and "
+        "/v1/traces are appended");
   }
   ARROW_RETURN_NOT_OK(AsFailure(ErrorKind::kConfiguration,
                                 rpc::ParseEndpoint(url.substr(0, path)).status()));
@@ -112,11 +114,10 @@ arrow::Result<std::unique_ptr<OtlpCollector>> OtlpCollector::Make(
         AsFailure(ErrorKind::kConfiguration, rpc::TlsContext::Make(tls).status()));
   }
   const ProxyOptions& proxy = options.proxy;
-  auto http = MakeHttpFetcher(
-      tls,
-      {proxy.grpc_proxy, proxy.https_proxy, proxy.http_proxy, proxy.no_grpc_proxy,
-       proxy.no_proxy},
-      std::string("arrowport-zerobus/") + kVersionText);
+  auto http = MakeHttpFetcher(tls,
+                              {proxy.grpc_proxy, proxy.https_proxy, proxy.http_proxy,
+                               proxy.no_grpc_proxy, proxy.no_proxy},
+                              std::string("arrowport-zerobus/") + kVersionText);
   return std::unique_ptr<OtlpCollector>(
       new OtlpCollector(std::move(url), std::move(headers), std::move(http)));
 }
@@ -139,8 +140,8 @@ ExportAnswer OtlpCollector::Send(Signal signal, const std::string& body,
     return {.status = {}, .rejected = RejectedOf(reply->body)};
   }
   return {.status = MakeFailure(ErrorKind::kTransmission,
-                                "the collector answered " + request.url + " with status " +
-                                    std::to_string(reply->status)),
+                                "the collector answered " + request.url +
+                                    " with status " + std::to_string(reply->status)),
           .retry = MayRetry(reply->status),
           .retry_after_seconds = reply->retry_after_seconds};
 }

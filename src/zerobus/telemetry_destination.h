@@ -54,8 +54,8 @@ class OtlpCollector {
 /// One request a line, ids in hexadecimal, enumerations as numbers. Caller-locked.
 class OtlpFiles {
  public:
-  /// Takes <folder>/otlp/{metrics,traces}.jsonl, or with a suffix _2, _3 ... what no other
-  /// telemetry has. Errors: Configuration.
+  /// Takes <folder>/otlp/{metrics,traces}.jsonl, or with a suffix _2, _3 ... what no
+  /// other telemetry has. Errors: Configuration.
   static arrow::Result<std::unique_ptr<OtlpFiles>> Make(const std::string& folder);
   /// The line is in the file when this returns.
   arrow::Status Write(const otlp::ExportMetricsServiceRequest& request);

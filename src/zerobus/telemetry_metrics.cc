@@ -85,8 +85,7 @@ void Describe(const MetricSet::Attributes& attributes, const char* key,
 
 // As OpenTelemetry's conventions advise for durations, with finer and coarser ends.
 const std::array<double, MetricSet::kBounds> MetricSet::kBoundsSeconds = {
-    0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25,
-    0.5,   0.75,  1,    2.5,   5,    10,    30,  60};
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60};
 
 void MetricSet::Add(Instrument instrument, int64_t amount, std::string_view label) {
   MutexLock lock(mutex_);
@@ -130,8 +129,7 @@ void MetricSet::AppendTo(uint64_t start_nanos, uint64_t now_nanos,
     metric->set_description(info.description);
     if (info.kind == Kind::kDuration) {
       otlp::Histogram* histogram = metric->mutable_histogram();
-      histogram->set_aggregation_temporality(
-          otlp::AGGREGATION_TEMPORALITY_CUMULATIVE);
+      histogram->set_aggregation_temporality(otlp::AGGREGATION_TEMPORALITY_CUMULATIVE);
       for (const auto& [label, distribution] : distributions_[i]) {
         otlp::HistogramDataPoint* point = histogram->add_data_points();
         Describe(attributes_, info.label, label, start_nanos, now_nanos, point);

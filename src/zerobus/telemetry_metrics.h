@@ -74,8 +74,8 @@ class MetricSet {
   mutable Mutex mutex_;
   std::array<std::map<std::string, int64_t, std::less<>>, kInstruments> sums_
       GUARDED_BY(mutex_);
-  std::array<std::map<std::string, Distribution, std::less<>>, kInstruments> distributions_
-      GUARDED_BY(mutex_);
+  std::array<std::map<std::string, Distribution, std::less<>>, kInstruments>
+      distributions_ GUARDED_BY(mutex_);
 };
 
 void AddAttribute(std::string_view key, std::string_view value,

@@ -20,9 +20,9 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using ::testing::HasSubstr;
 using testing::FakeCollector;
 using testing::FakeService;
+using ::testing::HasSubstr;
 using testing::Ids;
 using testing::MakeWriter;
 using testing::OptionsFor;
@@ -51,8 +51,8 @@ std::map<std::string, std::string> Texts(
   std::map<std::string, std::string> texts;
   for (const auto& attribute : attributes) {
     const otlp::AnyValue& value = attribute.value();
-    texts[attribute.key()] = value.has_int_value() ? std::to_string(value.int_value())
-                                                   : value.string_value();
+    texts[attribute.key()] =
+        value.has_int_value() ? std::to_string(value.int_value()) : value.string_value();
   }
   return texts;
 }
@@ -99,8 +99,7 @@ TEST(Telemetry, TellsWhatAWriterDid) {
   }
   EXPECT_GT(sums.at("arrowport.zerobus.encoded.size"), 0);
   const auto message = collector.newest_metrics();
-  const auto resource =
-      Texts(message.resource_metrics(0).resource().attributes());
+  const auto resource = Texts(message.resource_metrics(0).resource().attributes());
   EXPECT_EQ(resource.at("service.name"), "loader");
   EXPECT_EQ(resource.at("deployment.environment.name"), "test");
 
@@ -199,7 +198,8 @@ TEST(Telemetry, AnOpenThatHangsIsAFailedConnection) {
   ASSERT_EQ(spans.size(), 3U);
   EXPECT_EQ(spans[0].name(), "connect main.test.ids");
   EXPECT_EQ(spans[0].status().code(), otlp::Status::STATUS_CODE_ERROR);
-  EXPECT_GE(spans[0].end_time_unix_nano() - spans[0].start_time_unix_nano(), 150'000'000U);
+  EXPECT_GE(spans[0].end_time_unix_nano() - spans[0].start_time_unix_nano(),
+            150'000'000U);
   EXPECT_EQ(spans[1].status().code(), otlp::Status::STATUS_CODE_UNSET);
 }
 

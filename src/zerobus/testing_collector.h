@@ -128,8 +128,8 @@ class FakeCollector {
   static std::string Label(
       const google::protobuf::RepeatedPtrField<otlp::KeyValue>& attributes) {
     const auto& last = attributes[attributes.size() - 1];
-    const bool common = last.key() == "server.address" ||
-                        last.key() == "arrowport.zerobus.mode";
+    const bool common =
+        last.key() == "server.address" || last.key() == "arrowport.zerobus.mode";
     return common ? "" : "{" + last.value().string_value() + "}";
   }
 
@@ -160,9 +160,8 @@ class FakeCollector {
       if (head_end == std::string::npos) continue;
       std::string head = Lower(bytes.substr(0, head_end));
       const size_t length = head.find("content-length: ");
-      wanted = head_end + 4 + (length == std::string::npos
-                                   ? 0
-                                   : std::stoul(head.substr(length + 16)));
+      wanted = head_end + 4 +
+               (length == std::string::npos ? 0 : std::stoul(head.substr(length + 16)));
     }
     if (ending_) return;
     const size_t path = bytes.find(' ') + 1;

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import time
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pytest
 
 from arrow_zerobus_sdk_wrapper import ConfigurationError, ZerobusWrapper
 from arrowport import zerobus
+from arrowport_testing import SOURCE_DIR
 from otlp_testing import Collector, texts
 from zerobus_testing import TABLE
 
@@ -55,6 +57,17 @@ def test_the_wrapper_exports(collector, keywords):
     assert all(span.kind == span.SPAN_KIND_CLIENT and len(span.trace_id) == 16
                and span.start_time_unix_nano < span.end_time_unix_nano for span in sends)
     assert f"connect {TABLE}" in {span.name for span in collector.spans()}
+
+
+def test_the_reference_page_has_every_name():
+    page = (SOURCE_DIR / "docs/reference/zerobus-telemetry.md").read_text()
+    told = set(re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)`", page))
+    used = set()
+    for file in ("telemetry_metrics.cc", "telemetry_observer.cc"):
+        text = (SOURCE_DIR / "src/zerobus" / file).read_text()
+        used |= set(re.findall(r'"((?:arrowport|messaging|rpc|server|error)\.[a-z_.]+)"', text))
+    assert len(used) > 25
+    assert used - told == set()
 
 
 def test_a_failure_is_told(collector, keywords):

@@ -61,9 +61,9 @@ struct TelemetryStatistics {
 };
 
 /// Thread-safe. One thread exports; nothing here waits for it but Flush and Close. What
-/// cannot be exported never delays or fails a send: metrics are cumulative and told again,
-/// spans wait in a bounded queue. Exported are counts, times, table, host and the texts of
-/// errors; never rows, credentials or headers.
+/// cannot be exported never delays or fails a send: metrics are cumulative and told
+/// again, spans wait in a bounded queue. Exported are counts, times, table, host and the
+/// texts of errors; never rows, credentials or headers.
 class Telemetry {
  public:
   /// Errors: Configuration.

@@ -56,7 +56,8 @@ arrow::Result<TypePointer> TextOf(const TypePointer& type) {
   return Refuse(*type, "as text");
 }
 
-arrow::Result<TypePointer> CastType(const TypePointer& type, ExplicitCast cast, int depth);
+arrow::Result<TypePointer> CastType(const TypePointer& type, ExplicitCast cast,
+                                    int depth);
 
 /// `field` with the type it is sent as; the same pointer when nothing changes.
 arrow::Result<std::shared_ptr<arrow::Field>> CastField(
@@ -279,20 +280,18 @@ arrow::Result<DataPointer> CastToText(const DataPointer& data) {
       return MakeTexts(static_cast<const arrow::MonthIntervalArray&>(*array),
                        [](int32_t value) { return "P" + std::to_string(value) + "M"; });
     case Type::INTERVAL_DAY_TIME:
-      return MakeTexts(static_cast<const arrow::DayTimeIntervalArray&>(*array),
-                       [](const auto& value) {
-                         return "P" + std::to_string(value.days) + "D" +
-                                SecondsText(value.milliseconds,
-                                            UnitOf(arrow::TimeUnit::MILLI));
-                       });
+      return MakeTexts(
+          static_cast<const arrow::DayTimeIntervalArray&>(*array), [](const auto& value) {
+            return "P" + std::to_string(value.days) + "D" +
+                   SecondsText(value.milliseconds, UnitOf(arrow::TimeUnit::MILLI));
+          });
     case Type::INTERVAL_MONTH_DAY_NANO:
-      return MakeTexts(static_cast<const arrow::MonthDayNanoIntervalArray&>(*array),
-                       [](const auto& value) {
-                         return "P" + std::to_string(value.months) + "M" +
-                                std::to_string(value.days) + "D" +
-                                SecondsText(value.nanoseconds,
-                                            UnitOf(arrow::TimeUnit::NANO));
-                       });
+      return MakeTexts(
+          static_cast<const arrow::MonthDayNanoIntervalArray&>(*array),
+          [](const auto& value) {
+            return "P" + std::to_string(value.months) + "M" + std::to_string(value.days) +
+                   "D" + SecondsText(value.nanoseconds, UnitOf(arrow::TimeUnit::NANO));
+          });
     case Type::SPARSE_UNION:
     case Type::DENSE_UNION:
       return UnionTexts(static_cast<const arrow::UnionArray&>(*array));

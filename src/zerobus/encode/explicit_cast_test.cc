@@ -61,10 +61,10 @@ TEST(ExplicitCast, Integers) {
 }
 
 TEST(ExplicitCast, WhatHasNoSingleIntegerIsRefusedByName) {
-  const TypePointer types[] = {
-      arrow::day_time_interval(), arrow::month_day_nano_interval(),
-      arrow::sparse_union({arrow::field("i", arrow::int64())}),
-      arrow::dense_union({arrow::field("i", arrow::int64())})};
+  const TypePointer types[] = {arrow::day_time_interval(),
+                               arrow::month_day_nano_interval(),
+                               arrow::sparse_union({arrow::field("i", arrow::int64())}),
+                               arrow::dense_union({arrow::field("i", arrow::int64())})};
   for (const auto& type : types) {
     const auto refused = ExplicitCastSchema(
         arrow::schema({arrow::field("when", arrow::struct_({arrow::field("x", type)}))}),
@@ -112,8 +112,8 @@ TEST(ExplicitCast, UnionsAreTheTextOfTheirValue) {
     ExpectCast(FromJson(type, rows), ExplicitCast::kText, arrow::large_utf8(), texts);
   }
   const auto nested = arrow::dense_union({arrow::field("l", arrow::list(arrow::int8()))});
-  const auto refused = ExplicitCastSchema(arrow::schema({arrow::field("u", nested)}),
-                                          ExplicitCast::kText);
+  const auto refused =
+      ExplicitCastSchema(arrow::schema({arrow::field("u", nested)}), ExplicitCast::kText);
   ASSERT_FALSE(refused.ok());
   EXPECT_THAT(refused.status().message(), HasSubstr("u"));
 }
@@ -148,15 +148,14 @@ TEST(ExplicitCast, InsideOtherTypes) {
         arrow::map(arrow::utf8(), leaf),
         arrow::list(arrow::struct_({arrow::field("t", leaf)}))};
   };
-  const std::string rows[] = {
-      R"([{"id": 1, "t": %}, null, {"id": 2, "t": null}])",
-      "[[%], null, [%, %]]",
-      "[[%], null, [%, %]]",
-      "[[%, %], null, [%, null]]",
-      "[[%], null, [%, %]]",
-      "[[%], null, [%, %]]",
-      R"([[["a", %]], null, [["b", %], ["c", null]]])",
-      R"([[{"t": %}], null, [{"t": null}, {"t": %}]])"};
+  const std::string rows[] = {R"([{"id": 1, "t": %}, null, {"id": 2, "t": null}])",
+                              "[[%], null, [%, %]]",
+                              "[[%], null, [%, %]]",
+                              "[[%, %], null, [%, null]]",
+                              "[[%], null, [%, %]]",
+                              "[[%], null, [%, %]]",
+                              R"([[["a", %]], null, [["b", %], ["c", null]]])",
+                              R"([[{"t": %}], null, [{"t": null}, {"t": %}]])"};
   const auto filled = [](std::string row, const std::string& value) {
     for (size_t at; (at = row.find('%')) != row.npos;) row.replace(at, 1, value);
     return row;
@@ -169,18 +168,18 @@ TEST(ExplicitCast, InsideOtherTypes) {
   }
   const auto indices = FromJson(arrow::int8(), "[1, null, 0]");
   const auto values = FromJson(time, "[61, 62]");
-  const auto dictionary =
-      arrow::DictionaryArray::FromArrays(arrow::dictionary(arrow::int8(), time), indices,
-                                         values)
-          .ValueOrDie();
+  const auto dictionary = arrow::DictionaryArray::FromArrays(
+                              arrow::dictionary(arrow::int8(), time), indices, values)
+                              .ValueOrDie();
   const auto cast = Cast(dictionary, ExplicitCast::kText).ValueOrDie();
   EXPECT_TRUE(static_cast<const arrow::DictionaryArray&>(*cast).dictionary()->Equals(
       *FromJson(text, R"(["00:01:01", "00:01:02"])")));
   const auto ends = FromJson(arrow::int32(), "[2, 5]");
   const auto runs = arrow::RunEndEncodedArray::Make(5, ends, values).ValueOrDie();
   const auto cast_runs = Cast(runs, ExplicitCast::kIntegers).ValueOrDie();
-  EXPECT_TRUE(static_cast<const arrow::RunEndEncodedArray&>(*cast_runs).values()->Equals(
-      *FromJson(arrow::int32(), "[61, 62]")));
+  EXPECT_TRUE(static_cast<const arrow::RunEndEncodedArray&>(*cast_runs)
+                  .values()
+                  ->Equals(*FromJson(arrow::int32(), "[61, 62]")));
 }
 
 TEST(ExplicitCast, WhatATableHasStaysAsItIs) {
@@ -193,9 +192,9 @@ TEST(ExplicitCast, WhatATableHasStaysAsItIs) {
   }
   TypePointer deep = arrow::time32(arrow::TimeUnit::SECOND);
   for (int i = 0; i < 500; ++i) deep = arrow::list(deep);
-  EXPECT_FALSE(ExplicitCastSchema(arrow::schema({arrow::field("deep", deep)}),
-                                  ExplicitCast::kText)
-                   .ok());
+  EXPECT_FALSE(
+      ExplicitCastSchema(arrow::schema({arrow::field("deep", deep)}), ExplicitCast::kText)
+          .ok());
 }
 
 }  // namespace

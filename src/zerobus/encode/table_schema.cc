@@ -25,21 +25,30 @@ struct TypeName {
   std::string_view sql;
 };
 constexpr TypeName kTypeNames[] = {
-    {TypeId::kBoolean, "BOOLEAN"},           {TypeId::kTinyInt, "TINYINT"},
-    {TypeId::kSmallInt, "SMALLINT"},         {TypeId::kInt, "INT"},
-    {TypeId::kBigInt, "BIGINT"},             {TypeId::kFloat, "FLOAT"},
-    {TypeId::kDouble, "DOUBLE"},             {TypeId::kDecimal, "DECIMAL"},
-    {TypeId::kString, "STRING"},             {TypeId::kBinary, "BINARY"},
-    {TypeId::kDate, "DATE"},                 {TypeId::kTimestamp, "TIMESTAMP"},
-    {TypeId::kTimestampNtz, "TIMESTAMP_NTZ"}, {TypeId::kVariant, "VARIANT"},
-    {TypeId::kStruct, "STRUCT"},             {TypeId::kArray, "ARRAY"},
+    {TypeId::kBoolean, "BOOLEAN"},
+    {TypeId::kTinyInt, "TINYINT"},
+    {TypeId::kSmallInt, "SMALLINT"},
+    {TypeId::kInt, "INT"},
+    {TypeId::kBigInt, "BIGINT"},
+    {TypeId::kFloat, "FLOAT"},
+    {TypeId::kDouble, "DOUBLE"},
+    {TypeId::kDecimal, "DECIMAL"},
+    {TypeId::kString, "STRING"},
+    {TypeId::kBinary, "BINARY"},
+    {TypeId::kDate, "DATE"},
+    {TypeId::kTimestamp, "TIMESTAMP"},
+    {TypeId::kTimestampNtz, "TIMESTAMP_NTZ"},
+    {TypeId::kVariant, "VARIANT"},
+    {TypeId::kStruct, "STRUCT"},
+    {TypeId::kArray, "ARRAY"},
     {TypeId::kMap, "MAP"},
 };
 /// Other names of scalar types, of the table API or of Spark's JSON.
 constexpr TypeName kAliases[] = {
-    {TypeId::kTinyInt, "BYTE"},   {TypeId::kSmallInt, "SHORT"},  {TypeId::kInt, "INTEGER"},
-    {TypeId::kBigInt, "LONG"},    {TypeId::kFloat, "REAL"},      {TypeId::kString, "VARCHAR"},
-    {TypeId::kString, "CHAR"},    {TypeId::kDecimal, "NUMERIC"},
+    {TypeId::kTinyInt, "BYTE"}, {TypeId::kSmallInt, "SHORT"},
+    {TypeId::kInt, "INTEGER"},  {TypeId::kBigInt, "LONG"},
+    {TypeId::kFloat, "REAL"},   {TypeId::kString, "VARCHAR"},
+    {TypeId::kString, "CHAR"},  {TypeId::kDecimal, "NUMERIC"},
 };
 
 bool IsNested(TypeId id) {
@@ -92,15 +101,15 @@ arrow::Status ParseDecimal(std::string_view text, TableType* type) {
   if (size_t open = text.find('('); open != std::string_view::npos) {
     size_t comma = text.find(',', open);
     size_t close = text.find(')', open);
-    bool parsed =
-        close != std::string_view::npos && close + 1 == text.size() &&
-        ParseInt(text.substr(open + 1, std::min(comma, close) - open - 1),
-                 &type->precision) &&
-        (comma == std::string_view::npos ||
-         (comma < close &&
-          ParseInt(text.substr(comma + 1, close - comma - 1), &type->scale)));
+    bool parsed = close != std::string_view::npos && close + 1 == text.size() &&
+                  ParseInt(text.substr(open + 1, std::min(comma, close) - open - 1),
+                           &type->precision) &&
+                  (comma == std::string_view::npos ||
+                   (comma < close &&
+                    ParseInt(text.substr(comma + 1, close - comma - 1), &type->scale)));
     if (!parsed) {
-      return Error(ErrorCode::kInvalidArgument, "cannot read decimal type: ", Shown(text));
+      return Error(ErrorCode::kInvalidArgument,
+                   "cannot read decimal type: ", Shown(text));
     }
   }
   if (type->precision < 1 || type->precision > kSparkPrecisionMax || type->scale < 0 ||
@@ -181,11 +190,12 @@ arrow::Status ParseSparkStruct(const Json& json, int depth, TableType* type) {
   for (const Json& field : *fields) {
     const std::string* name = TextMember(field, "name");
     if (!name) {
-      return Error(ErrorCode::kInvalidArgument, "struct type JSON has a field without name");
+      return Error(ErrorCode::kInvalidArgument,
+                   "struct type JSON has a field without name");
     }
-    ARROW_ASSIGN_OR_RAISE(
-        TableField member,
-        ParseSparkChild(field, "type", *name, FlagMember(field, "nullable", true), depth));
+    ARROW_ASSIGN_OR_RAISE(TableField member,
+                          ParseSparkChild(field, "type", *name,
+                                          FlagMember(field, "nullable", true), depth));
     type->children.push_back(std::move(member));
   }
   return CheckMemberNames(type->children);
@@ -197,7 +207,8 @@ arrow::Result<TableType> ParseSparkType(const Json& json, int depth) {
     return Error(ErrorCode::kUnsupportedType, "column type is nested deeper than ",
                  kTypeDepthMax);
   }
-  if (const auto* scalar = json.get_ptr<const std::string*>()) return ParseScalar(*scalar);
+  if (const auto* scalar = json.get_ptr<const std::string*>())
+    return ParseScalar(*scalar);
   const std::string* kind = TextMember(json, "type");
   if (!kind) {
     return Error(ErrorCode::kInvalidArgument,
@@ -258,8 +269,9 @@ arrow::Result<TableType> ParseColumnType(const Json& column) {
   if (type_json) {
     ARROW_ASSIGN_OR_RAISE(TableType type, ParseTypeJson(*type_json));
     if (id && type.id != *id) {
-      return Error(ErrorCode::kInvalidArgument, "type_name and type_json disagree: ",
-                   NameOf(*id), " and ", NameOf(type.id));
+      return Error(ErrorCode::kInvalidArgument,
+                   "type_name and type_json disagree: ", NameOf(*id), " and ",
+                   NameOf(type.id));
     }
     return type;
   }
@@ -444,8 +456,9 @@ arrow::Status CheckType(const TableType& type, int depth) {
                             : type.id == TypeId::kMap   ? count == 2
                                                         : count == 0;
   if (!children_fit) {
-    return Error(ErrorCode::kInvalidArgument, "column type has a wrong number of children: ",
-                 NameOf(type.id), " with ", count);
+    return Error(ErrorCode::kInvalidArgument,
+                 "column type has a wrong number of children: ", NameOf(type.id),
+                 " with ", count);
   }
   if (type.id == TypeId::kDecimal &&
       (type.precision < 1 || type.precision > kArrowPrecisionMax || type.scale < 0 ||
@@ -457,14 +470,13 @@ arrow::Status CheckType(const TableType& type, int depth) {
   for (const TableField& child : type.children) {
     ARROW_RETURN_NOT_OK(CheckType(child.type, depth + 1));
   }
-  return type.id == TypeId::kStruct ? CheckMemberNames(type.children) : arrow::Status::OK();
+  return type.id == TypeId::kStruct ? CheckMemberNames(type.children)
+                                    : arrow::Status::OK();
 }
 
 }  // namespace
 
-std::string_view NameOf(TypeId id) {
-  return kTypeNames[static_cast<size_t>(id)].sql;
-}
+std::string_view NameOf(TypeId id) { return kTypeNames[static_cast<size_t>(id)].sql; }
 
 bool TableType::operator==(const TableType& other) const {
   return id == other.id && precision == other.precision && scale == other.scale &&
@@ -492,9 +504,8 @@ arrow::Result<TableSchema> TableSchema::Make(std::vector<TableColumn> columns) {
     return Error(ErrorCode::kSchemaMismatch, "table has more than ", kFieldsMax,
                  " columns: ", columns.size());
   }
-  std::stable_sort(columns.begin(), columns.end(), [](const auto& a, const auto& b) {
-    return a.position < b.position;
-  });
+  std::stable_sort(columns.begin(), columns.end(),
+                   [](const auto& a, const auto& b) { return a.position < b.position; });
   std::set<std::string_view> names;
   for (size_t i = 0; i < columns.size(); ++i) {
     const TableColumn& column = columns[i];
@@ -541,8 +552,7 @@ arrow::Result<TableSchema> TableSchema::FromArrow(const arrow::Schema& schema) {
     }
     arrow::Result<TableType> type = FromArrowType(*field.type(), 1);
     if (!type.ok()) return WithContext("column " + Shown(field.name()), type.status());
-    columns.push_back(
-        {field.name(), std::move(type).ValueUnsafe(), field.nullable(), i});
+    columns.push_back({field.name(), std::move(type).ValueUnsafe(), field.nullable(), i});
   }
   return Make(std::move(columns));
 }

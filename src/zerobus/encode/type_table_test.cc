@@ -1,4 +1,5 @@
-// Every Arrow type once: what it becomes in the three modes, or that it is refused by name.
+// Every Arrow type once: what it becomes in the three modes, or that it is refused by
+// name.
 #include <arrow/api.h>
 #include <arrow/json/from_string.h>
 #include <gmock/gmock.h>
@@ -68,10 +69,12 @@ std::vector<Cell> Cells() {
        arrow::struct_({field("a", arrow::int8())})},
       {arrow::list(arrow::int8()), "[[1, 2], []]", "ARRAY<TINYINT>",
        R"({"c":[1,2]}{"c":[]})", nullptr},
-      {arrow::large_list(arrow::int8()), "[[1]]", "ARRAY<TINYINT>", R"({"c":[1]})", nullptr},
+      {arrow::large_list(arrow::int8()), "[[1]]", "ARRAY<TINYINT>", R"({"c":[1]})",
+       nullptr},
       {arrow::fixed_size_list(arrow::int8(), 1), "[[1]]", "ARRAY<TINYINT>",
        R"({"c":[1]})", nullptr},
-      {arrow::list_view(arrow::int8()), "[[1]]", "ARRAY<TINYINT>", R"({"c":[1]})", nullptr},
+      {arrow::list_view(arrow::int8()), "[[1]]", "ARRAY<TINYINT>", R"({"c":[1]})",
+       nullptr},
       {arrow::large_list_view(arrow::int8()), "[[1]]", "ARRAY<TINYINT>", R"({"c":[1]})",
        nullptr},
       {arrow::map(arrow::utf8(), arrow::int8()), R"([[["k", 1]]])",
@@ -80,10 +83,13 @@ std::vector<Cell> Cells() {
        R"({"c":"x"})", text},
   };
   const std::pair<TimeUnit::type, const char*> units[] = {
-      {TimeUnit::SECOND, R"({"c":-1000000})"}, {TimeUnit::MILLI, R"({"c":-1000})"},
-      {TimeUnit::MICRO, R"({"c":-1})"}, {TimeUnit::NANO, R"({"c":-1})"}};
+      {TimeUnit::SECOND, R"({"c":-1000000})"},
+      {TimeUnit::MILLI, R"({"c":-1000})"},
+      {TimeUnit::MICRO, R"({"c":-1})"},
+      {TimeUnit::NANO, R"({"c":-1})"}};
   for (const auto& [unit, row] : units) {
-    cells.push_back({arrow::timestamp(unit, "Europe/Berlin"), "[-1]", "TIMESTAMP", row, zoned});
+    cells.push_back(
+        {arrow::timestamp(unit, "Europe/Berlin"), "[-1]", "TIMESTAMP", row, zoned});
     cells.push_back({arrow::timestamp(unit), "[-1]", "TIMESTAMP_NTZ", row, wall});
   }
   return cells;
@@ -104,7 +110,8 @@ class TypeTable : public ::testing::TestWithParam<Cell> {};
 
 TEST_P(TypeTable, IsConverted) {
   const Cell& cell = GetParam();
-  const auto array = arrow::json::ArrayFromJSONString(cell.type, cell.values).ValueOrDie();
+  const auto array =
+      arrow::json::ArrayFromJSONString(cell.type, cell.values).ValueOrDie();
   const auto batch = BatchOf(array);
   const auto table = TableSchema::FromArrow(*batch->schema());
   ASSERT_TRUE(table.ok()) << table.status();
