@@ -1,9 +1,9 @@
-// arrowport_bench: landing and reading through the real server against DuckDB in this process,
-// in interleaved rounds of one run. Prints Markdown.
+// arrowport_bench: landing and reading through the real server against DuckDB in this
+// process, in interleaved rounds of one run. Prints Markdown.
 //
-// Conditions it states itself: client, server and in-process DuckDB share the machine; batches
-// are equal on both sides; tables grow alike; HTTP bodies are made beforehand; memory against
-// memory, fsynced file against fsynced file.
+// Conditions it states itself: client, server and in-process DuckDB share the machine;
+// batches are equal on both sides; tables grow alike; HTTP bodies are made beforehand;
+// memory against memory, fsynced file against fsynced file.
 
 #include <arrow/api.h>
 #include <stdlib.h>
@@ -40,6 +40,7 @@ struct Options {
   std::string storage = "both";
   std::string only;
   std::string workloads;
+  std::string small;
   int rounds = 9;
   int64_t batch_rows = 122'880;
   double scale = 0.2;
@@ -104,11 +105,15 @@ class Bench {
       ARROW_RETURN_NOT_OK(RunStorage(storage));
     }
     Probe after = PrintConditions("after");
-    auto moved = [](double a, double b) { return std::abs(a - b) > 0.15 * std::max(a, b); };
+    auto moved = [](double a, double b) {
+      return std::abs(a - b) > 0.15 * std::max(a, b);
+    };
     if (moved(before.memcpy_gb_per_s, after.memcpy_gb_per_s) ||
-        moved(before.fsync_ms, after.fsync_ms) || std::max(before.load, after.load) > 2.5) {
-      std::printf("**Do not quote this run**: memcpy or fsync moved by more than 15 %%, or the "
-                  "machine was loaded.\n");
+        moved(before.fsync_ms, after.fsync_ms) ||
+        std::max(before.load, after.load) > 2.5) {
+      std::printf(
+          "**Do not quote this run**: memcpy or fsync moved by more than 15 %%, or the "
+          "machine was loaded.\n");
     }
     return Status::OK();
   }
@@ -139,12 +144,12 @@ class Bench {
     std::string folder = options_.folder + "/" + storage;
     std::filesystem::create_directories(folder);
     bool memory = storage == "memory";
-    ARROW_ASSIGN_OR_RAISE(
-        duckdb_, InProcess::Open(memory ? "" : folder + "/in_process.duckdb"));
+    ARROW_ASSIGN_OR_RAISE(duckdb_,
+                          InProcess::Open(memory ? "" : folder + "/in_process.duckdb"));
     if (!options_.in_process_only) {
       if (options_.http_port != 0) {
-        server_ = ServerProcess::Attach(options_.http_port, options_.flight_port,
-                                        options_.pid);
+        server_ =
+            ServerProcess::Attach(options_.http_port, options_.flight_port, options_.pid);
       } else {
         ARROW_ASSIGN_OR_RAISE(
             server_,
@@ -181,8 +186,8 @@ class Bench {
       ARROW_RETURN_NOT_OK(LoadByFlight(text, 0.7));
     }
     if (!Loaded("W6")) return Status::OK();
-    ARROW_ASSIGN_OR_RAISE(auto lineitem, MakeLineitem(options_.scale, options_.batch_rows,
-                                                      options_.tpch));
+    ARROW_ASSIGN_OR_RAISE(
+        auto lineitem, MakeLineitem(options_.scale, options_.batch_rows, options_.tpch));
     return LoadByFlight(lineitem, 0.7);
   }
 
@@ -194,8 +199,8 @@ class Bench {
     return workload.rows() / (Now() - start) / 1e6;
   }
 
-  // The faster of both insert orders by the median of three loads each, after a warm-up; says
-  // both in `note`.
+  // The faster of both insert orders by the median of three loads each, after a warm-up;
+  // says both in `note`.
   Result<InsertOrder> FasterOrder(const Workload& workload, const std::string& table,
                                   std::string* note) {
     std::vector<double> rates[2];
@@ -208,7 +213,8 @@ class Bench {
     }
     double kept = Median(rates[0]), free = Median(rates[1]);
     char text[96];
-    std::snprintf(text, sizeof(text), "in-process order kept %.2f, free %.2f", kept, free);
+    std::snprintf(text, sizeof(text), "in-process order kept %.2f, free %.2f", kept,
+                  free);
     *note = text;
     return free > kept ? InsertOrder::kFree : InsertOrder::kKept;
   }
@@ -259,6 +265,22 @@ class Bench {
     std::optional<double> bar;
   };
 
+  // What Flight, decoding and validation alone allow: the rows meet a table that they do
+  // not fit and are skipped.
+  Result<double> WireRate(const Workload& workload) {
+    const std::string column = workload.batches.front()->schema()->field(0)->name();
+    ARROW_RETURN_NOT_OK(
+        flight_->Run("CREATE OR REPLACE TABLE unfit (\"" + column + "\" INTERVAL)"));
+    std::vector<double> rates;
+    for (int round = 0; round < 6; ++round) {
+      ARROW_ASSIGN_OR_RAISE(double rate, Rate(workload, [&] {
+                              return flight_->PutSkipped("unfit", workload.batches);
+                            }));
+      if (round > 0) rates.push_back(rate);
+    }
+    return Median(rates);
+  }
+
   // Rounds of A B B A: in-process, each contender, and back. Tables start empty and grow
   // alike; checkpoints run outside the measured time.
   Status Compare(const Workload& workload, const std::vector<Contender>& contenders,
@@ -272,8 +294,12 @@ class Bench {
       for (const auto& contender : contenders) ARROW_RETURN_NOT_OK(contender.way());
     }
     for (const auto& contender : contenders) {
-      lines->push_back({workload.name + ", " + contender.name, "Mrow/s", {}, {},
-                        contender.bar, insert_note});
+      lines->push_back({workload.name + ", " + contender.name,
+                        "Mrow/s",
+                        {},
+                        {},
+                        contender.bar,
+                        insert_note});
     }
     const Way inserted = [&] { return duckdb_->Insert(table, workload.batches, order); };
     double cpu = 0;
@@ -305,6 +331,12 @@ class Bench {
       char text[96];
       std::snprintf(text, sizeof(text), "; server %.2f CPU s/Mrow; %.0f MB a load",
                     cpu / flight_rows * 1e6, workload.bytes() / 1e6);
+      lines->front().note += text;
+    }
+    if (!options_.in_process_only) {
+      ARROW_ASSIGN_OR_RAISE(double wire, WireRate(workload));
+      char text[64];
+      std::snprintf(text, sizeof(text), "; received and dropped: %.2f Mrow/s", wire);
       lines->front().note += text;
     }
     if (!workload.note.empty()) lines->front().note += "; " + workload.note;
@@ -412,6 +444,9 @@ class Bench {
         {"64 clients, HTTP", Wire::kHttp, 64, false, durable(3.5)},
     };
     if (options_.in_process_only) cases.resize(1);
+    std::erase_if(cases, [&](const Case& one) {
+      return !options_.small.empty() && one.name != options_.small;
+    });
     int rounds = std::max(3, options_.rounds / 3);
     for (const auto& one : cases) {
       Line line{"1,000-row requests, " + one.name, "requests/s", {}, {}, one.bar, ""};
@@ -419,12 +454,12 @@ class Bench {
       for (int round = 0; round < rounds; ++round) {
         ARROW_RETURN_NOT_OK(Checkpoint());
         auto lone = [&]() -> Status {
-          ARROW_ASSIGN_OR_RAISE(
-              double scan, duckdb_->CommitRateByScan("small", small.batches[0],
-                                                     options_.loop_seconds / 2));
-          ARROW_ASSIGN_OR_RAISE(
-              double append, duckdb_->CommitRateByAppender("small", small.batches[0],
-                                                           options_.loop_seconds / 2));
+          ARROW_ASSIGN_OR_RAISE(double scan,
+                                duckdb_->CommitRateByScan("small", small.batches[0],
+                                                          options_.loop_seconds / 2));
+          ARROW_ASSIGN_OR_RAISE(double append,
+                                duckdb_->CommitRateByAppender("small", small.batches[0],
+                                                              options_.loop_seconds / 2));
           line.in_process.push_back(std::max(scan, append));
           return Status::OK();
         };
@@ -449,15 +484,18 @@ class Bench {
   Status Exports() {
     ARROW_ASSIGN_OR_RAISE(auto part, MakeDocumented(1'000'000, options_.batch_rows));
     for (int64_t rows = 0; rows < options_.export_rows; rows += part.rows()) {
-      ARROW_RETURN_NOT_OK(
-          duckdb_->Insert("exported", part.batches, InsertOrder::kKept));
+      ARROW_RETURN_NOT_OK(duckdb_->Insert("exported", part.batches, InsertOrder::kKept));
       if (!options_.in_process_only) {
         ARROW_RETURN_NOT_OK(flight_->Put("exported", part.batches));
       }
     }
     const std::string sql = "SELECT * FROM exported";
     Line rate{"export of " + std::to_string(options_.export_rows) + " rows, Flight",
-              "Mrow/s", {}, {}, 0.6, ""};
+              "Mrow/s",
+              {},
+              {},
+              0.6,
+              ""};
     Line first{"first batch of it", "ms", {}, {}, std::nullopt, ""};
     int rounds = std::max(5, options_.rounds / 2);
     for (int round = 0; round < rounds; ++round) {
@@ -478,8 +516,10 @@ class Bench {
       first.arrowport.push_back(times.first_batch_seconds * 1000);
     }
     if (!rate.arrowport.empty()) {
-      rate.note = Median(rate.arrowport) >= 20 ? "20 Mrow/s: met" : "20 Mrow/s: **missed**";
-      first.note = Median(first.arrowport) < 5 ? "under 5 ms: met" : "under 5 ms: **missed**";
+      rate.note =
+          Median(rate.arrowport) >= 20 ? "20 Mrow/s: met" : "20 Mrow/s: **missed**";
+      first.note =
+          Median(first.arrowport) < 5 ? "under 5 ms: met" : "under 5 ms: **missed**";
     }
     Print(rate);
     Print(first);
@@ -505,6 +545,8 @@ int Main(int argc, char** argv) {
   app.add_option("--storage", options.storage, "memory, file or both");
   app.add_option("--only", options.only, "groups: load, small, export");
   app.add_option("--workloads", options.workloads, "of the loads: W1, W3, W5, W6");
+  app.add_option("--small", options.small,
+                 "one of the small cases: \"16 clients, Flight\"");
   app.add_option("--rounds", options.rounds, "measured rounds");
   app.add_option("--batch-rows", options.batch_rows, "rows a batch");
   app.add_option("--scale", options.scale, "lineitem scale factor");

@@ -23,12 +23,14 @@ namespace flight = arrow::flight;
 
 Result<std::unique_ptr<FlightSender>> FlightSender::Connect(int port) {
   ARROW_ASSIGN_OR_RAISE(auto location, flight::Location::ForGrpcTcp("127.0.0.1", port));
-  // Connections are shared between channels of equal arguments: each client wants its own.
+  // Connections are shared between channels of equal arguments: each client wants its
+  // own.
   static std::atomic<int> number{0};
   auto options = flight::FlightClientOptions::Defaults();
   options.generic_options.emplace_back("arrowport.bench.client", number++);
   auto sender = std::make_unique<FlightSender>();
-  ARROW_ASSIGN_OR_RAISE(sender->client_, flight::FlightClient::Connect(location, options));
+  ARROW_ASSIGN_OR_RAISE(sender->client_,
+                        flight::FlightClient::Connect(location, options));
   return sender;
 }
 
@@ -36,9 +38,18 @@ Status FlightSender::Put(const std::string& stream, const Batches& batches,
                          const std::string& key) {
   nlohmann::json command = {{"stream_name", stream}};
   if (!key.empty()) command["idempotency_key"] = key;
-  ARROW_ASSIGN_OR_RAISE(
-      auto call, client_->DoPut(flight::FlightDescriptor::Command(command.dump()),
-                                batches.front()->schema()));
+  return PutAs(command.dump(), batches);
+}
+
+Status FlightSender::PutSkipped(const std::string& stream, const Batches& batches) {
+  const nlohmann::json command = {{"stream_name", stream}, {"on_mismatch", "skip"}};
+  return PutAs(command.dump(), batches);
+}
+
+Status FlightSender::PutAs(const std::string& command, const Batches& batches) {
+  ARROW_ASSIGN_OR_RAISE(auto call,
+                        client_->DoPut(flight::FlightDescriptor::Command(command),
+                                       batches.front()->schema()));
   for (const auto& batch : batches) {
     if (!call.writer->WriteRecordBatch(*batch).ok()) return call.writer->Close();
   }

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "engine/arrow_insert.h"
+#include "engine/await_result.h"
 #include "engine/error.h"
 #include "engine/read_arrow.h"
 #include "engine/wal_scan.h"
@@ -84,8 +85,14 @@ std::unique_ptr<duckdb::DuckDB> MakeInstance(const DatabaseOptions& options) {
 
 arrow::Status RunOn(duckdb::Connection& connection, const std::string& sql) {
   return Catching([&]() -> arrow::Status {
-    auto result = connection.Query(sql);
-    if (result->HasError()) return TranslateError(result->GetErrorObject());
+    for (auto& statement : connection.ExtractStatements(sql)) {
+      auto pending = connection.PendingQuery(
+          std::move(statement), duckdb::QueryResultOutputType::FORCE_MATERIALIZED);
+      if (!pending->HasError()) AwaitResult(*pending, [] { return false; });
+      if (pending->HasError()) return TranslateError(pending->GetErrorObject());
+      auto result = pending->Execute();
+      if (result->HasError()) return TranslateError(result->GetErrorObject());
+    }
     return {};
   });
 }
@@ -226,7 +233,8 @@ arrow::Status Database::Impl::Attach(duckdb::DuckDB& target) {
     if (result->HasError()) {
       return TranslateOpenError(result->GetErrorObject(), options.path);
     }
-    // Zoned times read the same wherever the server runs; a session may choose another zone.
+    // Zoned times read the same wherever the server runs; a session may choose another
+    // zone.
     ARROW_RETURN_NOT_OK(RunOn(connection, "SET GLOBAL TimeZone = 'UTC'"));
   } catch (const std::exception& exception) {
     return TranslateOpenError(duckdb::ErrorData(exception), options.path);

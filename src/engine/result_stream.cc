@@ -5,10 +5,9 @@
 #include <algorithm>
 #include <chrono>
 #include <duckdb.hpp>
-#include <duckdb/main/pending_query_result.hpp>
-#include <thread>
 
 #include "base/error.h"
+#include "engine/await_result.h"
 #include "engine/batch_builder.h"
 #include "engine/error.h"
 #include "engine/parameter.h"
@@ -46,8 +45,9 @@ arrow::Result<duckdb::case_insensitive_map_t<duckdb::BoundParameterData>> BindPa
 
 // DuckDB gives this one no type of its own.
 bool IsPassingDefect(const arrow::Status& status) {
-  return !status.ok() && status.message().find("Perfect hash aggregate: aggregate group") !=
-                             std::string::npos;
+  return !status.ok() &&
+         status.message().find("Perfect hash aggregate: aggregate group") !=
+             std::string::npos;
 }
 
 struct ResultStream::Run {
@@ -65,9 +65,7 @@ ResultStream::ResultStream(std::unique_ptr<Connection> connection,
       run_(std::make_unique<Run>()),
       batch_rows_target_(std::min(options.first_batch_rows, options.batch_rows_max)) {}
 
-ResultStream::~ResultStream() {
-  (void)Finish(arrow::Status::OK());
-}
+ResultStream::~ResultStream() { (void)Finish(arrow::Status::OK()); }
 
 arrow::Status ResultStream::Start(
     const Statement& statement,
@@ -95,9 +93,8 @@ arrow::Status ResultStream::Plan(
                           ? duckdb::QueryResultOutputType::ALLOW_STREAMING
                           : duckdb::QueryResultOutputType::FORCE_MATERIALIZED;
   // DuckDB plans with the values known and forgets an earlier interrupt.
-  run_->pending = connection.context->PendingQuery(
-      statement.parts_->last->Copy(), values,
-      duckdb::QueryParameters(output));
+  run_->pending = connection.context->PendingQuery(statement.parts_->last->Copy(), values,
+                                                   duckdb::QueryParameters(output));
   if (run_->pending->HasError()) {
     return TranslateError(run_->pending->GetErrorObject());
   }
@@ -105,22 +102,10 @@ arrow::Status ResultStream::Plan(
   return {};
 }
 
-// Helps with the statement until its first rows are ready. DuckDB's own loop keeps a core
-// busy while all work is with its workers.
+// Helps with the statement until its first rows are ready.
 arrow::Status ResultStream::AwaitRows() {
-  constexpr auto kPauseMax = std::chrono::microseconds(500);
-  auto pause = std::chrono::microseconds(10);
-  for (;;) {
-    const auto state = run_->pending->ExecuteTask();
-    if (duckdb::PendingQueryResult::IsResultReady(state)) return {};
-    if (state == duckdb::PendingExecutionResult::RESULT_NOT_READY) {
-      pause = std::chrono::microseconds(10);
-      continue;
-    }
-    if (interrupted_.load()) return CancelledError();
-    std::this_thread::sleep_for(pause);  // poll
-    pause = std::min(pause * 2, kPauseMax);
-  }
+  if (AwaitResult(*run_->pending, [this] { return interrupted_.load(); })) return {};
+  return CancelledError();
 }
 
 arrow::Status ResultStream::Execute() {
