@@ -4,12 +4,16 @@
 // of each and of the ratios; fails when a ratio is under its mark.
 //
 //   listener_gate [pairs [rows per run]]
+//   listener_gate serve      both servers for other clients (listener_gate.py): prints
+//                            "base port, own port", then answers each line "rows count" of
+//                            its input, which sets the batches, with "set"
 #include <arrow/flight/api.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <iostream>
 
 #include "wire/net/testing_handlers.h"
 
@@ -141,20 +145,55 @@ arrow::Result<bool> Compare(const char* name, Run run, flight::FlightClient* bas
   return ratio >= mark;
 }
 
-arrow::Result<bool> RunGate(int pairs, int64_t rows_per_run) {
-  Gate gate;
-  BaseServer base(&gate.batch, &gate.batch_count);
-  ARROW_ASSIGN_OR_RAISE(auto any, flight::Location::ForGrpcTcp("127.0.0.1", 0));
-  ARROW_RETURN_NOT_OK(base.Init(flight::FlightServerOptions(any)));
-  ListenerOptions options;
-  options.router = std::make_shared<GateRouter>(&gate.batch, &gate.batch_count);
-  ARROW_ASSIGN_OR_RAISE(auto listener, Listener::Make(options));
-  ARROW_ASSIGN_OR_RAISE(uint16_t port, listener->Bind("127.0.0.1", 0));
-  ARROW_RETURN_NOT_OK(listener->Start());
+/// Both servers with the same handlers, on free ports; Stop before it goes.
+class Servers {
+ public:
+  Servers() : base_(&gate.batch, &gate.batch_count) {}
 
+  arrow::Status Start() {
+    ARROW_ASSIGN_OR_RAISE(auto any, flight::Location::ForGrpcTcp("127.0.0.1", 0));
+    ARROW_RETURN_NOT_OK(base_.Init(flight::FlightServerOptions(any)));
+    ListenerOptions options;
+    options.router = std::make_shared<GateRouter>(&gate.batch, &gate.batch_count);
+    ARROW_ASSIGN_OR_RAISE(listener_, Listener::Make(options));
+    ARROW_ASSIGN_OR_RAISE(own_port_, listener_->Bind("127.0.0.1", 0));
+    return listener_->Start();
+  }
+  arrow::Status Stop() {
+    listener_->Stop(std::chrono::seconds(1));
+    return base_.Shutdown();
+  }
+  int base_port() const { return base_.port(); }
+  uint16_t own_port() const { return own_port_; }
+
+  Gate gate;
+
+ private:
+  BaseServer base_;
+  std::unique_ptr<Listener> listener_;
+  uint16_t own_port_ = 0;
+};
+
+arrow::Status Serve() {
+  Servers servers;
+  ARROW_RETURN_NOT_OK(servers.Start());
+  std::cout << servers.base_port() << ' ' << servers.own_port() << std::endl;
+  int64_t rows = 0;
+  while (std::cin >> rows >> servers.gate.batch_count) {
+    servers.gate.batch = MakeBatch(rows);
+    std::cout << "set" << std::endl;
+  }
+  return servers.Stop();
+}
+
+arrow::Result<bool> RunGate(int pairs, int64_t rows_per_run) {
+  Servers servers;
+  ARROW_RETURN_NOT_OK(servers.Start());
+  Gate& gate = servers.gate;
   ARROW_ASSIGN_OR_RAISE(auto base_at,
-                        flight::Location::ForGrpcTcp("127.0.0.1", base.port()));
-  ARROW_ASSIGN_OR_RAISE(auto own_at, flight::Location::ForGrpcTcp("127.0.0.1", port));
+                        flight::Location::ForGrpcTcp("127.0.0.1", servers.base_port()));
+  ARROW_ASSIGN_OR_RAISE(auto own_at,
+                        flight::Location::ForGrpcTcp("127.0.0.1", servers.own_port()));
   ARROW_ASSIGN_OR_RAISE(auto base_client, flight::FlightClient::Connect(base_at));
   ARROW_ASSIGN_OR_RAISE(auto own_client, flight::FlightClient::Connect(own_at));
   bool passed = true;
@@ -172,8 +211,7 @@ arrow::Result<bool> RunGate(int pairs, int64_t rows_per_run) {
   }
   ARROW_RETURN_NOT_OK(own_client->Close());
   ARROW_RETURN_NOT_OK(base_client->Close());
-  listener->Stop(std::chrono::seconds(1));
-  ARROW_RETURN_NOT_OK(base.Shutdown());
+  ARROW_RETURN_NOT_OK(servers.Stop());
   return passed;
 }
 
@@ -181,6 +219,11 @@ arrow::Result<bool> RunGate(int pairs, int64_t rows_per_run) {
 }  // namespace arrowport::wire::net
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "serve") {
+    arrow::Status served = arrowport::wire::net::Serve();
+    if (!served.ok()) std::fprintf(stderr, "%s\n", served.ToString().c_str());
+    return served.ok() ? 0 : 2;
+  }
   int pairs = argc > 1 ? std::atoi(argv[1]) : 5;
   int64_t rows = argc > 2 ? std::atoll(argv[2]) : 20'000'000;
   auto passed = arrowport::wire::net::RunGate(std::max(1, pairs), rows);

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/mutex.h"
+#include "ingest/blocking_observer.h"
 
 namespace arrowport::maintain {
 namespace {
@@ -16,44 +17,7 @@ namespace {
 constexpr size_t kQueuedMax = 4;  ///< batches, each at most about 8 MiB
 constexpr int64_t kSmallRowsMax = 100'000;
 
-/// Lets the uploading thread wait for the session's callbacks.
-class Waiter final : public ingest::SessionObserver {
- public:
-  void OnReady() override {
-    MutexLock lock(mutex_);
-    ready_ = true;
-    changed_.notify_all();
-  }
-  void OnAck(const ingest::Ack&) override {}
-  void OnDone(arrow::Result<ingest::Receipt> result) override {
-    MutexLock lock(mutex_);
-    result_ = std::move(result);
-    changed_.notify_all();
-  }
-
-  /// Before a Push, so that an OnReady from inside it is not lost.
-  void ExpectPause() {
-    MutexLock lock(mutex_);
-    ready_ = false;
-  }
-  void AwaitReady() {
-    MutexLock lock(mutex_);
-    while (!ready_ && !result_) lock.Wait(changed_);
-  }
-  arrow::Result<ingest::Receipt> AwaitDone() {
-    MutexLock lock(mutex_);
-    while (!result_) lock.Wait(changed_);
-    return *result_;
-  }
-
- private:
-  Mutex mutex_;
-  std::condition_variable changed_;
-  bool ready_ GUARDED_BY(mutex_) = false;
-  std::optional<arrow::Result<ingest::Receipt>> result_ GUARDED_BY(mutex_);
-};
-
-arrow::Status PushAll(ingest::Session& session, Waiter& waiter,
+arrow::Status PushAll(ingest::Session& session, ingest::BlockingObserver& waiter,
                       const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {
   for (const auto& batch : batches) {
     waiter.ExpectPause();
@@ -160,14 +124,14 @@ arrow::Result<std::shared_ptr<arrow::Table>> ReadRows(query::Service& service,
 }
 
 arrow::Status CheckUpload(ingest::Service& service, ingest::Request request) {
-  return service.Open(std::move(request), std::make_shared<Waiter>()).status();
+  return service.Open(std::move(request), std::make_shared<ingest::BlockingObserver>()).status();
 }
 
 arrow::Result<ingest::Receipt> Upload(
     ingest::Service& service, ingest::Request request,
     const std::shared_ptr<arrow::Schema>& schema,
     const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {
-  auto waiter = std::make_shared<Waiter>();
+  auto waiter = std::make_shared<ingest::BlockingObserver>();
   ARROW_ASSIGN_OR_RAISE(auto session, service.Open(std::move(request), waiter));
   ARROW_RETURN_NOT_OK(session->Start(schema));
   const arrow::Status pushed = PushAll(*session, *waiter, batches);

@@ -1,52 +1,13 @@
 #include "cli/program/local_ingest.h"
 
-#include <condition_variable>
-#include <optional>
 
 #include "base/error.h"
-#include "base/mutex.h"
+#include "ingest/blocking_observer.h"
 #include "client/upload.h"
 #include "server/server.h"
 
 namespace arrowport::cli {
 namespace {
-
-/// Lets the sending thread wait for the session's callbacks.
-class Waiter : public ingest::SessionObserver {
- public:
-  void OnReady() override {
-    MutexLock lock(mutex_);
-    ready_ = true;
-    changed_.notify_all();
-  }
-  void OnAck(const ingest::Ack& ack) override {}
-  void OnDone(arrow::Result<ingest::Receipt> result) override {
-    MutexLock lock(mutex_);
-    result_ = std::move(result);
-    changed_.notify_all();
-  }
-
-  /// Before a Push, so that an OnReady from inside it is not lost.
-  void ExpectPause() {
-    MutexLock lock(mutex_);
-    ready_ = false;
-  }
-  void AwaitReady() {
-    MutexLock lock(mutex_);
-    while (!ready_ && !result_) lock.Wait(changed_);
-  }
-  arrow::Result<ingest::Receipt> AwaitDone() {
-    MutexLock lock(mutex_);
-    while (!result_) lock.Wait(changed_);
-    return *result_;
-  }
-
- private:
-  Mutex mutex_;
-  std::condition_variable changed_;
-  bool ready_ GUARDED_BY(mutex_) = false;
-  std::optional<arrow::Result<ingest::Receipt>> result_ GUARDED_BY(mutex_);
-};
 
 class LocalIngestImpl : public LocalIngest {
  public:
@@ -62,7 +23,7 @@ class LocalIngestImpl : public LocalIngest {
     request.producer = options.producer;
     request.sequence = options.sequence;
     request.protocol = "local";
-    auto waiter = std::make_shared<Waiter>();
+    auto waiter = std::make_shared<ingest::BlockingObserver>();
     ARROW_ASSIGN_OR_RAISE(auto session,
                           services_->ingest().Open(std::move(request), waiter));
     ARROW_RETURN_NOT_OK(session->Start(reader.schema()));
@@ -83,7 +44,7 @@ class LocalIngestImpl : public LocalIngest {
 
  private:
   static arrow::Status PushAll(arrow::RecordBatchReader& reader, ingest::Session& session,
-                               Waiter& waiter) {
+                               ingest::BlockingObserver& waiter) {
     while (true) {
       std::shared_ptr<arrow::RecordBatch> batch;
       ARROW_RETURN_NOT_OK(reader.ReadNext(&batch));

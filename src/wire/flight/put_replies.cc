@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "ingest/receipt_json.h"
 #include "wire/flight/flight_data.h"
 #include "wire/flight/proto/flight.pb.h"
 
@@ -14,10 +15,14 @@ using nlohmann::json;
 
 constexpr size_t kQuarantinedListedMax = 1000;
 
-net::Slices ToPutResult(const json& object) {
+net::Slices ToPutResult(std::string text) {
   proto::PutResult result;
-  result.set_app_metadata(object.dump(-1, ' ', false, json::error_handler_t::replace));
+  result.set_app_metadata(std::move(text));
   return ToSlices(result);
+}
+
+net::Slices ToPutResult(const json& object) {
+  return ToPutResult(object.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
 }  // namespace
@@ -56,23 +61,7 @@ net::Slices AckMerger::Take() {
 }
 
 net::Slices SummaryReply(const ingest::Receipt& receipt, const std::string& request_id) {
-  json reply = {
-      {"status", receipt.quarantined ? "quarantined" : "success"},
-      {"stream", receipt.stream},
-      {"rows_processed", receipt.rows},
-      {"storage_backend", receipt.backend},
-      {"message", receipt.quarantined ? "Data set aside in quarantine"
-                                      : "Data processed successfully"},
-      {"table", receipt.table},
-      {"bytes", receipt.bytes},
-      {"batches", receipt.batches},
-      {"durability", receipt.durability},
-      {"version", receipt.version},
-      {"idempotent_replay", receipt.idempotent_replay},
-      {"request_id", request_id},
-  };
-  if (!receipt.warning.empty()) reply["warning"] = receipt.warning;
-  return ToPutResult(reply);
+  return ToPutResult(ingest::ReceiptJson(receipt, request_id));
 }
 
 }  // namespace arrowport::wire::flight

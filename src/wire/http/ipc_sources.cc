@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "wire/http/batch_source.h"
+#include "wire/ipc/message_pool.h"
 
 namespace arrowport::wire::http {
 
@@ -86,8 +88,11 @@ class ArrowFileSource : public IpcSource, private arrow::ipc::MessageDecoderList
       : IpcSource(options),
         limits_(options.parser),
         body_(std::move(body)),
+        pool_(ipc::MessagePool::MakeCapped(options.budget,
+                                           std::numeric_limits<int64_t>::max())),
         decoder_(std::shared_ptr<arrow::ipc::MessageDecoderListener>(
-            std::shared_ptr<void>(), static_cast<MessageDecoderListener*>(this))) {}
+                     std::shared_ptr<void>(), static_cast<MessageDecoderListener*>(this)),
+                 pool_.get()) {}
   void Feed(net::Message message) override { body_->Feed(std::move(message.body)); }
   void FeedEnd() override { body_->FeedEnd(); }
 
@@ -148,7 +153,7 @@ class ArrowFileSource : public IpcSource, private arrow::ipc::MessageDecoderList
       const size_t given = std::min(static_cast<size_t>(wanted), bytes->size());
       // A copy: the decoder keeps what it is given for as long as the batch lives.
       ARROW_ASSIGN_OR_RAISE(std::shared_ptr<arrow::Buffer> chunk,
-                            arrow::AllocateBuffer(static_cast<int64_t>(given)));
+                            arrow::AllocateBuffer(static_cast<int64_t>(given), pool_.get()));
       std::memcpy(chunk->mutable_data(), bytes->data(), given);
       arrow::Status status = decoder_.Consume(std::move(chunk));
       if (!status.ok()) return WithCode(ErrorCode::kBadData, status);
@@ -180,6 +185,7 @@ class ArrowFileSource : public IpcSource, private arrow::ipc::MessageDecoderList
 
   const ipc::StreamParserLimits limits_;
   const std::unique_ptr<BodyReader> body_;
+  const ipc::MessagePool::Ptr pool_;  ///< each message is bounded by limits_, all by the budget
   arrow::ipc::MessageDecoder decoder_;
   std::string head_;
   std::string tail_;       ///< the last kTailBytes seen behind the end marker

@@ -1,73 +1,22 @@
-#include <arrow/memory_pool.h>
 #include <parquet/arrow/reader.h>
 #include <parquet/exception.h>
 #include <parquet/file_reader.h>
 #include <parquet/metadata.h>
 #include <parquet/properties.h>
 
-#include <atomic>
 #include <exception>
 #include <utility>
 
 #include "base/error.h"
 #include "wire/http/batch_source.h"
 #include "wire/http/spool.h"
+#include "wire/ipc/message_pool.h"
 
 namespace arrowport::wire::http {
 namespace {
 
 constexpr int64_t kRowsPerBatch = 65536;
 constexpr int64_t kReadBufferBytes = 1 << 20;
-
-/// A pool that refuses to grow beyond a limit: sizes in a hostile file are only claims.
-class CappedPool : public arrow::MemoryPool {
- public:
-  explicit CappedPool(int64_t limit_bytes)
-      : limit_bytes_(limit_bytes), pool_(arrow::default_memory_pool()) {}
-
-  using MemoryPool::Allocate;
-  using MemoryPool::Free;
-  using MemoryPool::Reallocate;
-
-  arrow::Status Allocate(int64_t size, int64_t alignment, uint8_t** out) override {
-    ARROW_RETURN_NOT_OK(Reserve(size));
-    arrow::Status status = pool_->Allocate(size, alignment, out);
-    if (!status.ok()) used_ -= size;
-    return status;
-  }
-  arrow::Status Reallocate(int64_t old_size, int64_t new_size, int64_t alignment,
-                           uint8_t** buffer) override {
-    ARROW_RETURN_NOT_OK(Reserve(new_size - old_size));
-    arrow::Status status = pool_->Reallocate(old_size, new_size, alignment, buffer);
-    if (!status.ok()) used_ -= new_size - old_size;
-    return status;
-  }
-  void Free(uint8_t* buffer, int64_t size, int64_t alignment) override {
-    pool_->Free(buffer, size, alignment);
-    used_ -= size;
-  }
-  int64_t bytes_allocated() const override { return used_; }
-  int64_t max_memory() const override { return limit_bytes_; }
-  int64_t total_bytes_allocated() const override { return used_; }
-  int64_t num_allocations() const override { return 0; }
-  std::string backend_name() const override { return pool_->backend_name(); }
-
- private:
-  arrow::Status Reserve(int64_t bytes) {
-    if (bytes > 0 && used_.fetch_add(bytes) + bytes > limit_bytes_) {
-      used_ -= bytes;
-      return Error(ErrorCode::kTooLarge,
-                   "decoding the Parquet body needs more memory than allowed, bytes: ",
-                   limit_bytes_);
-    }
-    if (bytes < 0) used_ += bytes;
-    return {};
-  }
-
-  const int64_t limit_bytes_;
-  arrow::MemoryPool* const pool_;
-  std::atomic<int64_t> used_{0};
-};
 
 /// The library throws, and where it does not, its statuses carry no code of ours.
 template <typename Call>
@@ -86,29 +35,6 @@ arrow::Status Guarded(Call call) {
                      WithCode(ErrorCode::kBadData, status));
 }
 
-/// Batches point into memory of the pool, which therefore lives as long as they do.
-std::shared_ptr<arrow::Buffer> Keeping(const std::shared_ptr<arrow::Buffer>& buffer,
-                                       std::shared_ptr<CappedPool> pool) {
-  struct Kept {
-    std::shared_ptr<CappedPool> pool;  // declared first: released last
-    std::shared_ptr<arrow::Buffer> buffer;
-  };
-  if (!buffer) return nullptr;
-  auto kept = std::make_shared<Kept>(Kept{std::move(pool), buffer});
-  auto view = std::make_shared<arrow::Buffer>(buffer->data(), buffer->size());
-  return std::shared_ptr<arrow::Buffer>(
-      view.get(), [kept, view](arrow::Buffer*) mutable { view.reset(); });
-}
-
-std::shared_ptr<arrow::ArrayData> Keeping(const arrow::ArrayData& data,
-                                          const std::shared_ptr<CappedPool>& pool) {
-  auto copy = std::make_shared<arrow::ArrayData>(data);
-  for (auto& buffer : copy->buffers) buffer = Keeping(buffer, pool);
-  for (auto& child : copy->child_data) child = Keeping(*child, pool);
-  if (copy->dictionary) copy->dictionary = Keeping(*copy->dictionary, pool);
-  return copy;
-}
-
 class ParquetSource : public BatchSource {
  public:
   ParquetSource(const DecodeOptions& options, std::unique_ptr<BodyReader> body)
@@ -116,7 +42,7 @@ class ParquetSource : public BatchSource {
         body_(std::move(body)),
         spool_(std::make_unique<Spool>(options.spool_folder, options.spool_memory_bytes,
                                        options.spool_bytes_max)),
-        pool_(std::make_shared<CappedPool>(options.parquet_memory_max)) {}
+        pool_(ipc::MessagePool::MakeCapped(options.budget, options.parquet_memory_max)) {}
 
   void Feed(net::Message message) override { body_->Feed(std::move(message.body)); }
   void FeedEnd() override { body_->FeedEnd(); }
@@ -137,12 +63,8 @@ class ParquetSource : public BatchSource {
       batches_.reset();
       return Step{Progress::kWorked, nullptr};
     }
-    arrow::ArrayDataVector columns;
-    for (const auto& column : batch->column_data()) {
-      columns.push_back(Keeping(*column, pool_));
-    }
     return Step{Progress::kBatch,
-                arrow::RecordBatch::Make(schema_, batch->num_rows(), std::move(columns))};
+                arrow::RecordBatch::Make(schema_, batch->num_rows(), batch->columns())};
   }
 
  private:
@@ -196,7 +118,7 @@ class ParquetSource : public BatchSource {
   const int columns_max_;
   const std::unique_ptr<BodyReader> body_;
   std::unique_ptr<Spool> spool_;  ///< until the body is complete
-  const std::shared_ptr<CappedPool> pool_;
+  const ipc::MessagePool::Ptr pool_;
   std::unique_ptr<parquet::arrow::FileReader> reader_;
   std::unique_ptr<arrow::RecordBatchReader> batches_;  ///< of the current row group
   std::shared_ptr<arrow::Schema> schema_;

@@ -1,10 +1,10 @@
 #include "wire/http/upload.h"
 
 #include <charconv>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/error.h"
+#include "ingest/receipt_json.h"
 #include "wire/http/request_target.h"
 #include "wire/http/setting_overrides.h"
 
@@ -68,25 +68,9 @@ arrow::Result<ingest::Request> UploadRequestOf(const net::RequestHead& head,
 }
 
 Reply ReceiptReply(const ingest::Receipt& receipt, const std::string& request_id) {
-  nlohmann::ordered_json body = {
-      {"status", receipt.quarantined ? "quarantined" : "success"},
-      {"stream", receipt.stream},
-      {"rows_processed", receipt.quarantined ? 0 : receipt.rows},
-      {"storage_backend", receipt.backend},
-      {"message", receipt.quarantined ? "Data set aside in quarantine"
-                                      : "Data processed successfully"},
-      {"table", receipt.table},
-      {"bytes", receipt.bytes},
-      {"batches", receipt.batches},
-      {"durability", receipt.durability},
-      {"version", receipt.version},
-      {"idempotent_replay", receipt.idempotent_replay},
-      {"request_id", request_id}};
-  if (!receipt.warning.empty()) body["warning"] = receipt.warning;
   Reply reply;
   reply.status = receipt.quarantined ? 202 : 200;
-  using nlohmann::ordered_json;
-  reply.body = body.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  reply.body = ingest::ReceiptJson(receipt, request_id);
   return reply;
 }
 

@@ -1,5 +1,6 @@
 #include <arrow/ipc/writer.h>
 #include <arrow/util/base64.h>
+#include <arrow/util/byte_size.h>
 #include <gtest/gtest.h>
 #include <parquet/arrow/writer.h>
 #include <zlib.h>
@@ -152,6 +153,24 @@ TEST_F(UploadTest, SpoolsWithinItsLimitOnly) {
       Head("POST", "/ingest/s", {{"content-type", "application/vnd.apache.parquet"}}),
       ToParquet(MakeBatch(20000), 5000), 400);
   EXPECT_EQ(answer.status, 413) << answer.body;
+}
+
+TEST_F(UploadTest, DecodedRowsOfEveryFormatAreChargedToTheBudgetWhileTheyLive) {
+  auto budget = std::make_shared<ByteBudget>(1 << 30);
+  Configure([&](HttpOptions& options) { options.decode.budget = budget; });
+  const auto batch = MakeBatch(20000);
+  const int64_t row_bytes = *arrow::util::ReferencedBufferSize(*batch);
+  const std::pair<std::string, std::string> bodies[] = {
+      {"application/vnd.apache.arrow.file", ToIpc({batch}, IpcForm::kFile)},
+      {"application/vnd.apache.parquet", ToParquet(batch, 5000)}};
+  for (const auto& [type, body] : bodies) {
+    Answer answer =
+        Send(Head("POST", "/ingest/s", {{"content-type", type}}), body, 100000);
+    ASSERT_EQ(answer.status, 200) << type << answer.body;
+    EXPECT_GE(budget->used_bytes(), row_bytes) << type;
+    ingest_->batches.clear();
+    EXPECT_EQ(budget->used_bytes(), 0) << type;
+  }
 }
 
 TEST_F(UploadTest, DecompressionBombsAreRefused) {

@@ -7,11 +7,18 @@
 namespace arrowport::wire::ipc {
 
 MessagePool::Ptr MessagePool::Make(std::shared_ptr<ByteBudget> budget) {
-  return Ptr(new MessagePool(std::move(budget)));
+  return Ptr(new MessagePool(std::move(budget), Cap::kMessage));
 }
 
-MessagePool::MessagePool(std::shared_ptr<ByteBudget> budget)
-    : backend_(arrow::default_memory_pool()), budget_(std::move(budget)) {}
+MessagePool::Ptr MessagePool::MakeCapped(std::shared_ptr<ByteBudget> budget,
+                                         int64_t live_bytes_max) {
+  Ptr pool(new MessagePool(std::move(budget), Cap::kLive));
+  pool->allowance_bytes_ = live_bytes_max;
+  return pool;
+}
+
+MessagePool::MessagePool(std::shared_ptr<ByteBudget> budget, Cap cap)
+    : backend_(arrow::default_memory_pool()), budget_(std::move(budget)), cap_(cap) {}
 
 void MessagePool::StartMessage(int64_t allowance_bytes) {
   allowance_bytes_ = allowance_bytes;
@@ -20,17 +27,19 @@ void MessagePool::StartMessage(int64_t allowance_bytes) {
 }
 
 arrow::Status MessagePool::Take(int64_t bytes) {
-  if (bytes < 0 || bytes > allowance_bytes_ - message_bytes_) {
-    refused_ = true;
-    return Error(ErrorCode::kTooLarge, "a message would decode to more bytes than ",
-                 allowance_bytes_.load());
-  }
-  message_bytes_ += bytes;
-  return {};
+  // Taken first and given back on refusal: threads of one reader share the allowance.
+  if (bytes >= 0 && message_bytes_.fetch_add(bytes) <= allowance_bytes_ - bytes) return {};
+  if (bytes >= 0) message_bytes_ -= bytes;
+  refused_ = true;
+  return Error(ErrorCode::kTooLarge,
+               cap_ == Cap::kMessage ? "a message would decode to more bytes than "
+                                     : "decoding the body needs more bytes than ",
+               allowance_bytes_.load());
 }
 
 void MessagePool::GiveBack(int64_t bytes) {
   live_bytes_ -= bytes;
+  if (cap_ == Cap::kLive) message_bytes_ -= bytes;
   if (budget_) budget_->Release(bytes);
 }
 
@@ -40,7 +49,10 @@ void MessagePool::Release() {
 
 arrow::Status MessagePool::Allocate(int64_t size, int64_t alignment, uint8_t** out) {
   ARROW_RETURN_NOT_OK(Take(size));
-  ARROW_RETURN_NOT_OK(backend_->Allocate(size, alignment, out));
+  if (arrow::Status status = backend_->Allocate(size, alignment, out); !status.ok()) {
+    if (cap_ == Cap::kLive) message_bytes_ -= size;
+    return status;
+  }
   references_ += 1;
   allocations_ += 1;
   total_bytes_ += size;
@@ -51,14 +63,21 @@ arrow::Status MessagePool::Allocate(int64_t size, int64_t alignment, uint8_t** o
 
 arrow::Status MessagePool::Reallocate(int64_t old_size, int64_t new_size,
                                       int64_t alignment, uint8_t** ptr) {
-  if (new_size > old_size) ARROW_RETURN_NOT_OK(Take(new_size - old_size));
-  ARROW_RETURN_NOT_OK(backend_->Reallocate(old_size, new_size, alignment, ptr));
-  allocations_ += 1;
   const int64_t growth = new_size - old_size;
-  live_bytes_ += growth;
-  if (growth > 0) total_bytes_ += growth;
-  if (budget_ && growth > 0) budget_->Charge(growth);
-  if (budget_ && growth < 0) budget_->Release(-growth);
+  if (growth > 0) ARROW_RETURN_NOT_OK(Take(growth));
+  arrow::Status status = backend_->Reallocate(old_size, new_size, alignment, ptr);
+  if (!status.ok()) {
+    if (cap_ == Cap::kLive && growth > 0) message_bytes_ -= growth;
+    return status;
+  }
+  allocations_ += 1;
+  if (growth < 0) {
+    GiveBack(-growth);
+  } else {
+    live_bytes_ += growth;
+    total_bytes_ += growth;
+    if (budget_) budget_->Charge(growth);
+  }
   return {};
 }
 

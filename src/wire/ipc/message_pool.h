@@ -1,5 +1,5 @@
-// The memory that decoding may take: counted, capped per message, and charged to the
-// server's budget for as long as the decoded arrays live.
+// The memory that decoding may take: counted, capped per message or at any moment, and
+// charged to the server's budget for as long as the decoded arrays live.
 #pragma once
 
 #include <arrow/memory_pool.h>
@@ -23,12 +23,15 @@ class MessagePool final : public arrow::MemoryPool {
   };
   using Ptr = std::unique_ptr<MessagePool, Disowner>;
 
+  /// Capped by message: nothing may be allocated before the first StartMessage.
   static Ptr Make(std::shared_ptr<ByteBudget> budget);
+  /// At most `live_bytes_max` at any moment; StartMessage is not for such a pool.
+  static Ptr MakeCapped(std::shared_ptr<ByteBudget> budget, int64_t live_bytes_max);
 
   /// From here on at most `allowance_bytes` may be allocated; more is refused before any
   /// memory is touched.
   void StartMessage(int64_t allowance_bytes);
-  /// Bytes allocated since StartMessage.
+  /// Bytes allocated since StartMessage; of a capped pool: bytes that live.
   int64_t message_bytes() const { return message_bytes_.load(std::memory_order_relaxed); }
   /// Whether an allocation was refused since StartMessage.
   bool refused() const { return refused_.load(std::memory_order_relaxed); }
@@ -43,7 +46,8 @@ class MessagePool final : public arrow::MemoryPool {
   std::string backend_name() const override { return backend_->backend_name(); }
 
  private:
-  explicit MessagePool(std::shared_ptr<ByteBudget> budget);
+  enum class Cap { kMessage, kLive };
+  MessagePool(std::shared_ptr<ByteBudget> budget, Cap cap);
   ~MessagePool() override = default;
 
   arrow::Status Take(int64_t bytes);
@@ -52,6 +56,7 @@ class MessagePool final : public arrow::MemoryPool {
 
   arrow::MemoryPool* const backend_;
   const std::shared_ptr<ByteBudget> budget_;
+  const Cap cap_;
   std::atomic<int64_t> references_{1};  ///< the owner and every live allocation
   std::atomic<int64_t> allowance_bytes_{0};
   std::atomic<int64_t> message_bytes_{0};
