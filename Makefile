@@ -47,7 +47,7 @@ compat: everything ## Foreign clients: ADBC, Java, Rust
 soak: everything ## 200 kill -9 rounds; a million Zerobus batches and ten minutes of faults
 	@cd $(BUILD) && ARROWPORT_KILL_ROUNDS=200 ctest --output-on-failure -L 'fault|soak'
 
-check-all: ## clang, ASan+UBSan, TSan over unit and conformance tests
+check-all: ## With clang: everything compiled, unit, conformance and SQL tests under ASan+UBSan and TSan
 	@tools/setup check
 	@tools/check_all
 

@@ -58,17 +58,24 @@ function(arrowport_module name)
   endif()
 endfunction()
 
-# arrowport_test(NAME LABEL l SOURCES ... DEPS ...): a GoogleTest program, one ctest entry.
+# arrowport_test(NAME LABEL l SOURCES ... DEPS ...): a GoogleTest program, one ctest entry. The
+# target gtest_programs is all of them and nothing else.
+add_custom_target(gtest_programs)
 function(arrowport_test name)
   cmake_parse_arguments(T "DUCKDB" "LABEL;TIMEOUT" "SOURCES;DEPS" ${ARGN})
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 300)
+  endif()
+  if(ARROWPORT_SANITIZE)
+    # Instrumented code runs up to ten times slower.
+    math(EXPR T_TIMEOUT "${T_TIMEOUT} * 4")
   endif()
   add_executable(${name} ${T_SOURCES})
   target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}/src")
   target_link_libraries(${name} PRIVATE arrowport_flags ${T_DEPS} arrowport::arrow
     GTest::gmock GTest::gtest GTest::gtest_main)
   arrowport_use_pch(${name} ${T_DUCKDB})
+  add_dependencies(gtest_programs ${name})
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${T_LABEL}" TIMEOUT ${T_TIMEOUT}
     ENVIRONMENT "ARROWPORT_SOURCE_DIR=${CMAKE_SOURCE_DIR};ARROWPORT_SHARED_DIR=${CMAKE_SOURCE_DIR}/../shared")

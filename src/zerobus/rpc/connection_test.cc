@@ -97,12 +97,17 @@ class ConnectionTest : public ::testing::Test {
     });
     return call;
   }
+  /// Lives as long as the calls: one that a test leaves open ends when its server goes.
+  Recorder& NewRecorder() {
+    return *recorders_.emplace_back(std::make_unique<Recorder>());
+  }
   static Message Text(std::string text) {
     return {arrow::Buffer::FromString(std::move(text))};
   }
 
   TaskPool tasks_{2};
   std::unique_ptr<Reactor> reactor_;
+  std::vector<std::unique_ptr<Recorder>> recorders_;
   std::vector<std::unique_ptr<Call>> calls_;
 };
 
@@ -120,7 +125,7 @@ TEST_F(ConnectionTest, EchoesMessagesAndEndsWithTheStatus) {
     call.Finish(5, "not%20here%E2%82%AC%", "aGVsbG8");
   };
   TestServer server(script);
-  Recorder recorder;
+  Recorder& recorder = NewRecorder();
   Call* call = Start(OptionsFor(server.port()), &recorder, {{"x-name", "value"}});
   const std::string large(3 << 20, 'x');
   Do([&] {
@@ -149,7 +154,7 @@ TEST_F(ConnectionTest, ServiceStatusWinsOverTheConnectionsEnd) {
     call.CloseTcp();
   };
   TestServer server(script);
-  Recorder recorder;
+  Recorder& recorder = NewRecorder();
   Call* call = Start(OptionsFor(server.port()), &recorder);
   Do([&] {
     for (int i = 0; i < 100; ++i) call->Write(Text(std::string(10'000, 'y')));
@@ -187,7 +192,7 @@ TEST_F(ConnectionTest, ResetsGoAwayAndLostConnectionsHaveTheirCodes) {
       cases[i].harm(call);
     };
     TestServer server(script);
-    Recorder recorder;
+    Recorder& recorder = NewRecorder();
     Call* call = Start(OptionsFor(server.port()), &recorder);
     Do([&] { call->Write(Text("go")); });
     ASSERT_TRUE(recorder.WaitForEnd());
@@ -200,7 +205,7 @@ TEST_F(ConnectionTest, PeerThatDoesNotReadStopsTheWriter) {
   ServerScript script;
   script.on_start = [](ServerCall& call) { call.SetReading(false); };
   TestServer server(script);
-  Recorder recorder;
+  Recorder& recorder = NewRecorder();
   Call* call = Start(OptionsFor(server.port()), &recorder);
   int taken = 0;
   const auto message = arrow::Buffer::FromString(std::string(64 * 1024, 'z'));
@@ -225,7 +230,7 @@ TEST_F(ConnectionTest, PeerThatDoesNotReadStopsTheWriter) {
 
 TEST_F(ConnectionTest, WriterIsToldOfRoom) {
   TestServer server{ServerScript{}};
-  Recorder recorder;
+  Recorder& recorder = NewRecorder();
   Call* call = Start(OptionsFor(server.port()), &recorder);
   for (int round = 1; round <= 5; ++round) {
     Do([&] {
@@ -250,8 +255,8 @@ TEST_F(ConnectionTest, CancelIsSeenByTheServiceAndSilencesTheHandler) {
     call.SendMessage("hello");
   };
   TestServer server(script);
-  Recorder recorder;
-  Recorder other;
+  Recorder& recorder = NewRecorder();
+  Recorder& other = NewRecorder();
   ConnectionOptions options = OptionsFor(server.port());
   Call* first = nullptr;
   Do([&] {
@@ -289,7 +294,7 @@ TEST_F(ConnectionTest, NothingListensThere) {
     TestServer server{ServerScript{}};
     port = server.port();
   }
-  Recorder recorder;
+  Recorder& recorder = NewRecorder();
   Start(OptionsFor(port), &recorder);
   ASSERT_TRUE(recorder.WaitForEnd());
   EXPECT_EQ(recorder.end.code, StatusCode::kUnavailable);
@@ -302,7 +307,7 @@ TEST_F(ConnectionTest, SilentPeerIsFoundByPing) {
     call.SetReading(false);
   };
   TestServer server(script);
-  Recorder recorder;
+  Recorder& recorder = NewRecorder();
   ConnectionOptions options = OptionsFor(server.port());
   options.keepalive_interval = milliseconds(50);
   options.keepalive_timeout = milliseconds(50);
@@ -318,7 +323,7 @@ TEST_F(ConnectionTest, BadMetadataIsRefused) {
   Do([&] {
     auto connection =
         Connection::Open(reactor_.get(), &tasks_, OptionsFor(server.port()));
-    Recorder recorder;
+    Recorder& recorder = NewRecorder();
     EXPECT_FALSE(connection->StartCall("/a", {{"x", "a\r\nb: c"}}, &recorder).ok());
     EXPECT_FALSE(connection->StartCall("/a", {{"X", "a"}}, &recorder).ok());
     EXPECT_FALSE(connection->StartCall("/a", {{":path", "a"}}, &recorder).ok());
