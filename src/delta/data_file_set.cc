@@ -175,7 +175,8 @@ class RollingFileSet : public DataFileSet {
   int LanesFor(const Waiting& waiting) const {
     const bool worth =
         waiting.rows >= 2 * kPartRowsMin || waiting.bytes >= 2 * kPartBytesMin;
-    return worth && waiting.rows > 1 && spec_.encoders->HasIdle() ? 2 : 1;
+    const bool allowed = spec_.options.files_at_once > 1 && waiting.rows > 1;
+    return worth && allowed && spec_.encoders->HasIdle() ? 2 : 1;
   }
 
   /// The next row group(s) of a partition: at most row_group_rows a file.

@@ -41,6 +41,7 @@ struct DataFileOptions {
   int64_t target_file_bytes = int64_t{128} << 20;  ///< a new file begins above
   int64_t row_group_rows = int64_t{1} << 20;
   int64_t row_group_bytes = int64_t{128} << 20;  ///< of Arrow buffers held at a time
+  int files_at_once = 2;  ///< of a partition, when its rows are many and encoders idle
 };
 
 /// The Arrow schema of the table's data files: partition columns left out, required where

@@ -1,10 +1,9 @@
 // Vacuum, restore, optimise, history and info on tables of our own writing; rows are read
 // back through the table reader.
-#include <arrow/compute/api_vector.h>
-#include <arrow/compute/initialize.h>
-#include <arrow/datum.h>
 #include <gmock/gmock.h>
 
+#include <nlohmann/json.hpp>
+#include <random>
 #include <set>
 
 #include "delta/history.h"
@@ -31,43 +30,6 @@ class ShiftedClock final : public Clock {
     return SystemClock().WallNow() + std::chrono::milliseconds(ahead_ms);
   }
   int64_t ahead_ms = 0;
-};
-
-/// Sorts in memory.
-class MemorySorter final : public Sorter {
- public:
-  arrow::Result<std::shared_ptr<arrow::RecordBatchReader>> Sort(
-      std::shared_ptr<arrow::RecordBatchReader> rows, const std::string& key,
-      int64_t memory_bytes) override {
-    ARROW_RETURN_NOT_OK(arrow::compute::Initialize());
-    ++sorts;
-    ARROW_ASSIGN_OR_RAISE(auto table, rows->ToTable());
-    ARROW_ASSIGN_OR_RAISE(
-        auto order,
-        arrow::compute::SortIndices(
-            arrow::Datum(table),
-            arrow::compute::SortOptions(
-                std::vector<arrow::compute::SortKey>{arrow::compute::SortKey(key)})));
-    ARROW_ASSIGN_OR_RAISE(auto sorted, arrow::compute::Take(table, order));
-    auto kept = sorted.table();
-    return std::make_shared<Owned>(std::move(kept));
-  }
-  int sorts = 0;
-
- private:
-  class Owned final : public arrow::RecordBatchReader {
-   public:
-    explicit Owned(std::shared_ptr<arrow::Table> table)
-        : table_(std::move(table)), reader_(*table_) {}
-    std::shared_ptr<arrow::Schema> schema() const override { return table_->schema(); }
-    arrow::Status ReadNext(std::shared_ptr<arrow::RecordBatch>* out) override {
-      return reader_.ReadNext(out);
-    }
-
-   private:
-    std::shared_ptr<arrow::Table> table_;
-    arrow::TableBatchReader reader_;
-  };
 };
 
 class MaintenanceTest : public TableFixture {
@@ -294,14 +256,11 @@ TEST_F(MaintenanceTest, ZOrderKeepsRowsAndIsIncremental) {
   ASSERT_STATUS_OK(append(1));
   ASSERT_STATUS_OK(append(2));
   const auto before = RowsOf(table->snapshot());
-  MemorySorter sorter;
   OptimizeOptions options;
   options.z_order_by = {"x", "y"};
-  EXPECT_EQ(CodeOf(RunOptimize(*table, options).status()), ErrorCode::kInvalidArgument);
-  options.sorter = &sorter;
   ASSERT_STATUS_OK(RunOptimize(*table, options).status());
   EXPECT_EQ(RowsOf(table->snapshot()), before);
-  EXPECT_EQ(sorter.sorts, 1);
+  EXPECT_EQ(table->snapshot()->file_count(), 1);
   const auto nothing = RunOptimize(*table, options);
   ASSERT_STATUS_OK(nothing.status());
   EXPECT_EQ(nothing->commits, 0) << "ordered files are left alone";
@@ -312,6 +271,31 @@ TEST_F(MaintenanceTest, ZOrderKeepsRowsAndIsIncremental) {
   EXPECT_EQ(RowsOf(table->snapshot()).size(), 6000u);
   options.z_order_by = {"nope"};
   EXPECT_EQ(CodeOf(RunOptimize(*table, options).status()), ErrorCode::kColumnNotFound);
+}
+
+TEST_F(MaintenanceTest, FilesOfAZOrderAreStretchesOfTheCurve) {
+  auto table = OpenTable();
+  std::mt19937 random(5);
+  for (int i = 0; i < 2; ++i) {
+    std::vector<std::optional<int64_t>> values;
+    while (values.size() < 200'000) values.push_back(random() % 200'000);
+    ASSERT_STATUS_OK(AppendOne(*table, Member(Batch({{"x", Longs(values)}}))).status);
+  }
+  OptimizeOptions options;
+  options.z_order_by = {"x"};
+  options.target_file_bytes = 100 << 10;
+  options.memory_bytes = 1 << 20;
+  ASSERT_STATUS_OK(RunOptimize(*table, options).status());
+  const auto snapshot = table->snapshot();
+  ASSERT_GT(snapshot->file_count(), 3);
+  int64_t spans = 0, rows = 0;
+  snapshot->VisitFiles([&](int64_t, const AddFile& add) {
+    const auto stats = nlohmann::json::parse(add.stats);
+    spans += stats["maxValues"]["x"].get<int64_t>() - stats["minValues"]["x"].get<int64_t>();
+    rows += stats["numRecords"].get<int64_t>();
+  });
+  EXPECT_EQ(rows, 400'000);
+  EXPECT_LT(spans, 2 * 200'000) << "together they cover the values about once";
 }
 
 TEST(ZOrderCurve, NeighboursInBothColumnsShareAPrefix) {
@@ -325,9 +309,10 @@ TEST(ZOrderCurve, NeighboursInBothColumnsShareAPrefix) {
       4096, {*x.Finish(), *y.Finish()});
   const auto curve = ZOrderCurve::Make({batch}, batch->schema());
   ASSERT_TRUE(curve.ok()) << curve.status().ToString();
-  const auto keys = std::static_pointer_cast<arrow::BinaryArray>(*curve->Keys(*batch));
-  std::vector<std::pair<std::string, int64_t>> order;
-  for (int64_t i = 0; i < 4096; ++i) order.emplace_back(keys->GetString(i), i);
+  std::vector<uint64_t> keys;
+  ASSERT_STATUS_OK(curve->Keys(*batch, &keys));
+  std::vector<std::pair<uint64_t, int64_t>> order;
+  for (int64_t i = 0; i < 4096; ++i) order.emplace_back(keys[static_cast<size_t>(i)], i);
   std::sort(order.begin(), order.end());
   // Every sixteenth of the curve is a small box: it spans a part of both columns.
   for (size_t part = 0; part < 16; ++part) {

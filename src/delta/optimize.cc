@@ -14,7 +14,9 @@
 #include "delta/data_file_set.h"
 #include "delta/json_text.h"
 #include "delta/maintenance_lock.h"
+#include "delta/read_ahead.h"
 #include "delta/restore.h"
+#include "delta/row_ordering.h"
 #include "delta/table_info.h"
 #include "delta/table_reader.h"
 #include "delta/z_order.h"
@@ -24,7 +26,11 @@ namespace {
 
 constexpr std::string_view kOrderTag = "arrowport.zOrderBy";
 constexpr int64_t kSampleRows = 100000;
-constexpr int64_t kStrideUnknown = 16;  ///< of a sample, when the row count is unknown
+/// When the row count is unknown: of a sample, and of a row in a file.
+constexpr int64_t kStrideUnknown = 16;
+constexpr int64_t kRowBytesUnknown = 16;
+/// What statistics claim is believed up to here.
+constexpr int64_t kRowsOfFileMax = int64_t{1} << 36;
 /// Files with fewer deleted rows than one in so many are not rewritten for them.
 constexpr int64_t kDeletedShare = 20;
 
@@ -117,37 +123,6 @@ class Planner {
   const std::string order_;
 };
 
-/// `rows` with the key of the curve behind the columns.
-class KeyedRows final : public arrow::RecordBatchReader {
- public:
-  KeyedRows(std::shared_ptr<arrow::RecordBatchReader> rows, ZOrderCurve curve,
-            std::vector<int> columns, const std::string& key)
-      : rows_(std::move(rows)), curve_(std::move(curve)), columns_(std::move(columns)) {
-    arrow::FieldVector fields = rows_->schema()->fields();
-    fields.push_back(arrow::field(key, arrow::binary(), false));
-    schema_ = arrow::schema(std::move(fields));
-  }
-  std::shared_ptr<arrow::Schema> schema() const override { return schema_; }
-  arrow::Status ReadNext(std::shared_ptr<arrow::RecordBatch>* out) override {
-    std::shared_ptr<arrow::RecordBatch> batch;
-    ARROW_RETURN_NOT_OK(rows_->ReadNext(&batch));
-    *out = nullptr;
-    if (batch == nullptr) return {};
-    ARROW_ASSIGN_OR_RAISE(const auto ordered, batch->SelectColumns(columns_));
-    ARROW_ASSIGN_OR_RAISE(auto keys, curve_.Keys(*ordered));
-    arrow::ArrayVector arrays = batch->columns();
-    arrays.push_back(std::move(keys));
-    *out = arrow::RecordBatch::Make(schema_, batch->num_rows(), std::move(arrays));
-    return {};
-  }
-
- private:
-  std::shared_ptr<arrow::RecordBatchReader> rows_;
-  ZOrderCurve curve_;
-  std::vector<int> columns_;
-  std::shared_ptr<arrow::Schema> schema_;
-};
-
 class OptimizeRun {
  public:
   OptimizeRun(DeltaTable& table, std::shared_ptr<store::Store> store,
@@ -181,9 +156,6 @@ class OptimizeRun {
  private:
   arrow::Status CheckOrder() {
     if (options_.z_order_by.empty()) return {};
-    if (options_.sorter == nullptr) {
-      return Error(ErrorCode::kInvalidArgument, "ordering rows needs a sorter");
-    }
     const TableState& state = snapshot_->state();
     for (const std::string& name : options_.z_order_by) {
       const StructField* field = FindField(*state.schema, name);
@@ -198,7 +170,6 @@ class OptimizeRun {
       while (state.schema->fields[static_cast<size_t>(index)].name != field->name) ++index;
       order_columns_.push_back(index);
     }
-    while (FindField(*state.schema, key_name_) != nullptr) key_name_ += "_";
     return {};
   }
 
@@ -213,20 +184,20 @@ class OptimizeRun {
     spec.configuration = state.metadata.configuration;
     spec.options = options_.files;
     spec.options.target_file_bytes = options_.target_file_bytes;
+    // Two would halve what a compaction aims at, and each hold all parts of a curve.
+    spec.options.files_at_once = 1;
     spec.options.row_group_bytes =
         std::min(spec.options.row_group_bytes, options_.memory_bytes / 4);
     spec.data_change = false;
     ARROW_ASSIGN_OR_RAISE(auto files, DataFileSet::Make(std::move(spec)));
     ARROW_ASSIGN_OR_RAISE(auto rows, options_.z_order_by.empty()
-                                         ? ReadFiles(store_, snapshot_, group.inputs)
+                                         ? ReadFiles(store_, snapshot_, group.inputs, Reading())
                                          : OrderedRows(group));
+    rows = std::make_shared<ReadAhead>(std::move(rows));
     for (;;) {
       std::shared_ptr<arrow::RecordBatch> batch;
       ARROW_RETURN_NOT_OK(rows->ReadNext(&batch));
       if (batch == nullptr) break;
-      if (!options_.z_order_by.empty()) {
-        ARROW_ASSIGN_OR_RAISE(batch, batch->RemoveColumn(batch->num_columns() - 1));
-      }
       ARROW_RETURN_NOT_OK(files->Append(batch));
     }
     ARROW_ASSIGN_OR_RAISE(StagedFiles staged, files->Finish());
@@ -236,27 +207,52 @@ class OptimizeRun {
     return {};
   }
 
-  arrow::Result<std::shared_ptr<arrow::RecordBatchReader>> OrderedRows(
-      const RewriteGroup& group) {
-    ARROW_ASSIGN_OR_RAISE(ZOrderCurve curve, SampleCurve(group));
-    ARROW_ASSIGN_OR_RAISE(auto rows, ReadFiles(store_, snapshot_, group.inputs));
-    auto keyed = std::make_shared<KeyedRows>(std::move(rows), std::move(curve),
-                                             order_columns_, key_name_);
-    return options_.sorter->Sort(std::move(keyed), key_name_, options_.memory_bytes / 2);
+  /// What one thread reads and another frees stays with Arrow's default pool: the process
+  /// then grows by two and a half times as much.
+  static TableReadOptions Reading() {
+    TableReadOptions options;
+    options.pool = EncoderMemoryPool();
+    return options;
   }
 
-  arrow::Result<ZOrderCurve> SampleCurve(const RewriteGroup& group) {
-    int64_t total = 0;
+  arrow::Result<std::shared_ptr<arrow::RecordBatchReader>> OrderedRows(
+      const RewriteGroup& group) {
+    RowOrdering ordering;
+    ARROW_ASSIGN_OR_RAISE(const auto samples, Sample(group, &ordering.rows_expected));
+    ARROW_ASSIGN_OR_RAISE(const auto curve, ZOrderCurve::Make(samples, order_schema_));
+    for (const auto& sample : samples) {
+      std::vector<uint64_t> keys;
+      ARROW_RETURN_NOT_OK(curve.Keys(*sample, &keys));
+      ordering.sample.insert(ordering.sample.end(), keys.begin(), keys.end());
+    }
+    ordering.keys_of = [&](const arrow::RecordBatch& batch, std::vector<uint64_t>* keys) {
+      ARROW_ASSIGN_OR_RAISE(const auto columns, batch.SelectColumns(order_columns_));
+      return curve.Keys(*columns, keys);
+    };
+    ordering.folder = store_->PathFor("");
+    ordering.memory_bytes = options_.memory_bytes / 2;
+    ordering.pool = EncoderMemoryPool();
+    ARROW_ASSIGN_OR_RAISE(auto rows, ReadFiles(store_, snapshot_, group.inputs, Reading()));
+    ReadAhead ahead(std::move(rows));
+    return OrderRows(ahead, std::move(ordering));
+  }
+
+  /// Rows spread evenly over the group, of the columns of the curve, and about how many
+  /// rows there are.
+  arrow::Result<std::vector<std::shared_ptr<arrow::RecordBatch>>> Sample(
+      const RewriteGroup& group, int64_t* total) {
     bool known = true;
     for (const AddFile* file : group.inputs) {
       const auto live = LiveRows(*file);
       known = known && live.has_value();
-      total += live.value_or(0);
+      *total += std::clamp<int64_t>(live.value_or(file->size / kRowBytesUnknown), 0,
+                                    kRowsOfFileMax);
     }
-    const int64_t stride = known ? std::max<int64_t>(1, total / kSampleRows) : kStrideUnknown;
-    TableReadOptions options;
+    const int64_t stride = known ? std::max<int64_t>(1, *total / kSampleRows) : kStrideUnknown;
+    TableReadOptions options = Reading();
     options.columns = options_.z_order_by;
     ARROW_ASSIGN_OR_RAISE(auto rows, ReadFiles(store_, snapshot_, group.inputs, options));
+    order_schema_ = rows->schema();
     std::vector<std::shared_ptr<arrow::RecordBatch>> samples;
     int64_t next = 0, sampled = 0;  // position in the batch of the next sample
     while (sampled < 2 * kSampleRows) {
@@ -273,7 +269,7 @@ class OptimizeRun {
       ARROW_ASSIGN_OR_RAISE(const auto taken, arrow::compute::Take(batch, chosen));
       samples.push_back(taken.record_batch());
     }
-    return ZOrderCurve::Make(samples, rows->schema());
+    return samples;
   }
 
   FileChange MakeChange() const {
@@ -347,8 +343,8 @@ class OptimizeRun {
   const OptimizeOptions& options_;
   const Clock& clock_;
   const std::string order_;
-  std::string key_name_ = "z_order_key";
   std::vector<int> order_columns_;
+  std::shared_ptr<arrow::Schema> order_schema_;
   std::shared_ptr<const Snapshot> snapshot_;
   std::vector<StagedFiles> staged_;
   Files rewritten_;

@@ -19,26 +19,16 @@
 
 namespace arrowport::delta {
 
-/// Sorts more rows than fit in memory; what has a database behind it provides one.
-class Sorter {
- public:
-  virtual ~Sorter() = default;
-  /// The rows of `rows` in ascending order of the binary column `key`, in the same schema.
-  /// May read all of `rows` before the first batch comes out.
-  virtual arrow::Result<std::shared_ptr<arrow::RecordBatchReader>> Sort(
-      std::shared_ptr<arrow::RecordBatchReader> rows, const std::string& key,
-      int64_t memory_bytes) = 0;
-};
-
 struct OptimizeOptions {
   /// Files under three quarters of it are put together.
   int64_t target_file_bytes = int64_t{128} << 20;
   /// Columns of the z-curve; empty: compaction. Files ordered so before are left alone.
   std::vector<std::string> z_order_by;
-  Sorter* sorter = nullptr;  ///< with z_order_by
   /// Only these partitions.
   PartitionFilter partitions;
   DataFileOptions files;
+  /// What the rewriting holds at a time; rows to be ordered spill into nameless files in
+  /// the table's folder.
   int64_t memory_bytes = int64_t{256} << 20;
   /// Rewritten files are committed whenever so many bytes were read, so that a lost race
   /// or a stop costs no more.
@@ -55,7 +45,7 @@ struct OptimizeReport {
 };
 
 /// Errors: kTableNotFound, kColumnNotFound, kInvalidArgument (a partition or nested column
-/// of the z-curve, no sorter), kCommitConflict when every commit was given up, those of
+/// of the z-curve), kCommitConflict when every commit was given up, those of
 /// reading and of DeltaTable::Commit. Committed parts stay.
 arrow::Result<OptimizeReport> Optimize(DeltaTable& table,
                                        std::shared_ptr<store::Store> store,

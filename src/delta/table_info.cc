@@ -1,7 +1,9 @@
 #include "delta/table_info.h"
 
+#include <array>
 #include <charconv>
-#include <nlohmann/json.hpp>
+
+#include "delta/json_scalars.h"
 
 namespace arrowport::delta {
 
@@ -15,12 +17,12 @@ std::optional<int64_t> RecordCount(std::string_view stats) {
     const bool ended = end != stats.data() + stats.size() && (*end == ',' || *end == '}');
     if (error == std::errc() && ended && count >= 0) return count;
   }
-  const auto json = nlohmann::json::parse(stats.begin(), stats.end(), nullptr, false);
-  if (!json.is_object()) return std::nullopt;
-  const auto found = json.find("numRecords");
-  if (found == json.end() || !found->is_number_integer()) return std::nullopt;
-  count = found->get<int64_t>();
-  return count < 0 ? std::nullopt : std::optional(count);
+  std::array<JsonPick, 1> records{JsonPick{"numRecords", {}, {}}};
+  if (!PickScalars(stats, records) || !records[0].found) return std::nullopt;
+  const auto& [text, is_string] = *records[0].found;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  return whole && !is_string && count >= 0 ? std::optional(count) : std::nullopt;
 }
 
 std::optional<int64_t> LiveRows(const AddFile& file) {

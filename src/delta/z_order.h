@@ -22,14 +22,19 @@ class ZOrderCurve {
       const std::vector<std::shared_ptr<arrow::RecordBatch>>& samples,
       const std::shared_ptr<arrow::Schema>& columns);
 
-  /// One binary key per row of `columns` (of the same schema as the samples), to be
-  /// compared byte by byte. NULL ranks below all values.
-  arrow::Result<std::shared_ptr<arrow::Array>> Keys(const arrow::RecordBatch& columns) const;
+  /// One key per row of `columns` (of the same schema as the samples) into `keys`. NULL
+  /// ranks below all values.
+  arrow::Status Keys(const arrow::RecordBatch& columns, std::vector<uint64_t>* keys) const;
 
  private:
-  /// Ascending cuts of one column as comparable text.
-  using Cuts = std::vector<std::string>;
-  std::vector<Cuts> cuts_;
+  /// One column: its rank is the number of cuts at or below the value.
+  struct Column {
+    std::vector<uint64_t> numbers;   ///< ascending cuts of a type of fixed width
+    std::vector<std::string> texts;  ///< of another type
+    /// By rank: the column's share of the bits of a key.
+    std::vector<uint64_t> bits;
+  };
+  std::vector<Column> columns_;
 };
 
 }  // namespace arrowport::delta

@@ -7,7 +7,7 @@
 #include <limits>
 #include <string>
 
-#include "lake/json_scalars.h"
+#include "delta/json_scalars.h"
 #include "lake/log_value.h"
 
 namespace arrowport::lake {
@@ -17,7 +17,7 @@ constexpr std::string_view kMinValues = "minValues";
 constexpr std::string_view kMaxValues = "maxValues";
 constexpr std::string_view kNullCount = "nullCount";
 
-std::optional<int64_t> Count(const std::optional<JsonScalar>& scalar) {
+std::optional<int64_t> Count(const std::optional<delta::JsonScalar>& scalar) {
   if (!scalar || scalar->is_string) return std::nullopt;
   int64_t count = 0;
   const std::string& text = scalar->text;
@@ -62,10 +62,11 @@ ColumnStatistics ReadColumnStatistics(std::string_view stats_json,
                                       const delta::DataType& type) {
   ColumnStatistics column;
   if (physical_name.empty()) return column;
+  using delta::JsonPick;
   std::array<JsonPick, 3> picks{JsonPick{kMinValues, physical_name, {}},
                                 JsonPick{kMaxValues, physical_name, {}},
                                 JsonPick{kNullCount, physical_name, {}}};
-  if (!PickScalars(stats_json, picks)) return column;
+  if (!delta::PickScalars(stats_json, picks)) return column;
   const auto& [min, max, nulls] = picks;
   column.null_count = Count(nulls.found);
   if (min.found) {

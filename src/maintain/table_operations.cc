@@ -143,7 +143,6 @@ arrow::Result<Json> OptimizeTable(const TableHandle& handle, const RequestFields
                                        kTargetFileBytesMax));
   options.target_file_bytes = target.value_or(tools.target_file_bytes);
   options.files.target_file_bytes = options.target_file_bytes;
-  options.sorter = tools.sorter.get();
   ARROW_ASSIGN_OR_RAISE(const auto report,
                         delta::Optimize(*handle.table, handle.store, tools.encoders,
                                         options, *tools.clock));

@@ -20,7 +20,6 @@ using Json = nlohmann::ordered_json;
 /// What operations share besides the table.
 struct OperationTools {
   std::shared_ptr<delta::EncoderPool> encoders;
-  std::shared_ptr<delta::Sorter> sorter;  ///< null: no z-order
   /// Of a vacuum that names none; the table's own is used where it is longer.
   int64_t retention_ms = int64_t{168} * 3600 * 1000;
   int64_t target_file_bytes = int64_t{128} << 20;  ///< of an optimize that names none

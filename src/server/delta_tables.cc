@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "maintain/migration.h"
-#include "server/engine_sorter.h"
 
 namespace arrowport::server {
 namespace {
@@ -61,7 +60,6 @@ std::shared_ptr<maintain::Maintenance> MakeMaintenance(
   maintain::MaintenanceOptions options;
   options.tables = MakeTableSource(services.storage);
   options.tools.encoders = services.storage.delta->encoders();
-  options.tools.sorter = MakeEngineSorter(services.storage.database);
   options.tools.retention_ms =
       settings.delta_config.version_retention_hours * int64_t{3600} * 1000;
   maintain::MigrationOptions migration;

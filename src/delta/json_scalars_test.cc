@@ -1,4 +1,4 @@
-#include "lake/json_scalars.h"
+#include "delta/json_scalars.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <random>
 #include <string>
 
-namespace arrowport::lake {
+namespace arrowport::delta {
 namespace {
 
 /// What is taken for JSON must be JSON, and say the same to the reference parser.
@@ -71,4 +71,4 @@ TEST(JsonScalarsTest, NestingIsBounded) {
 }
 
 }  // namespace
-}  // namespace arrowport::lake
+}  // namespace arrowport::delta

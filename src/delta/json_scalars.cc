@@ -1,10 +1,10 @@
-#include "lake/json_scalars.h"
+#include "delta/json_scalars.h"
 
 #include <nlohmann/json.hpp>
 
 #include "delta/code_point.h"
 
-namespace arrowport::lake {
+namespace arrowport::delta {
 namespace {
 
 constexpr int kDepthMax = 100;
@@ -232,7 +232,7 @@ class Picker {
 }  // namespace
 
 bool PickScalars(std::string_view json, std::span<JsonPick> picks) {
-  return delta::IsUtf8(json) && Picker(json, picks).Run();
+  return IsUtf8(json) && Picker(json, picks).Run();
 }
 
-}  // namespace arrowport::lake
+}  // namespace arrowport::delta

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace arrowport::lake {
+namespace arrowport::delta {
 
 struct JsonScalar {
   std::string text;  ///< a number's digits as they stand, or a string decoded
@@ -26,4 +26,4 @@ struct JsonPick {
 /// nothing that was found means anything.
 bool PickScalars(std::string_view json, std::span<JsonPick> picks);
 
-}  // namespace arrowport::lake
+}  // namespace arrowport::delta
