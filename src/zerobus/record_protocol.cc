@@ -152,11 +152,8 @@ arrow::Result<std::vector<Request>> MakeRecordRequests(
     ARROW_ASSIGN_OR_RAISE(std::shared_ptr<arrow::Buffer> records,
                           arrow::AllocateBuffer(bytes));
     uint8_t* into = records->mutable_data();
-    std::string head;
     for (size_t i = begin; i < end; ++i) {
-      head.clear();
-      AppendLengthField(kRecordsField, rows[i].size(), &head);
-      into = std::copy(head.begin(), head.end(), into);
+      into = WriteLengthField(kRecordsField, rows[i].size(), into);
       into = std::copy(rows[i].begin(), rows[i].end(), into);
     }
     Request request;
