@@ -48,6 +48,12 @@ struct Piece {
   duckdb::unique_ptr<duckdb::ConstraintState> constraints;
   arrow::Status status;
   bool done = false;  ///< under the mutex of Work
+
+  /// A thread may let go of its task late: nothing of the storage is left in it by then.
+  void Close() {
+    writer.reset();
+    constraints.reset();
+  }
 };
 
 /// What the owner shares with the threads.
@@ -237,7 +243,9 @@ arrow::Status RowGroupAppend::Impl::MergeDone() {
       });
       return {};
     });
-    if (failure.ok()) pieces.pop_front();
+    if (!failure.ok()) break;
+    piece.Close();
+    pieces.pop_front();
   }
   return failure;
 }
@@ -262,6 +270,7 @@ void RowGroupAppend::Impl::GiveUp() {
     return {};
   });
   (void)given_up;  // the transaction is gone already
+  for (const auto& piece : pieces) piece->Close();
 }
 
 RowGroupAppend::RowGroupAppend(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -296,8 +305,12 @@ arrow::Status RowGroupAppend::Add(Batches row_group) {
     ++impl.work->unfinished;
     impl.work->unfinished_bytes += piece->bytes;
   }
-  impl.scheduler.ScheduleTask(*impl.token,
-                              duckdb::make_shared_ptr<PieceTask>(impl.work, piece));
+  auto scheduled = Catching([&]() -> arrow::Status {
+    impl.scheduler.ScheduleTask(*impl.token,
+                                duckdb::make_shared_ptr<PieceTask>(impl.work, piece));
+    return {};
+  });
+  if (!scheduled.ok()) impl.work->Finish(*piece);  // no other thread will
   const auto threads = static_cast<size_t>(impl.scheduler.NumberOfThreads());
   impl.WaitUntilAtMost(threads > 0 ? threads - 1 : 0, kBytesAheadMax);
   return impl.MergeDone();
