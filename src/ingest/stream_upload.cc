@@ -6,6 +6,14 @@
 #include "base/fault_point.h"
 
 namespace arrowport::ingest {
+namespace {
+
+// The first piece makes or changes the table, and that stays if the rest is refused: the
+// more has arrived well, the less likely.
+constexpr int64_t kRowsBeforeChange = 2 * kRowGroupRows;
+
+}  // namespace
+
 StreamUpload::StreamUpload(UploadContext context,
                            std::shared_ptr<SessionObserver> observer)
     : Upload(std::move(context), std::move(observer)),
@@ -93,7 +101,7 @@ Flow StreamUpload::Take(std::shared_ptr<arrow::RecordBatch> batch, int64_t bytes
     if (fate_ != Fate::kLand) return Flow::kContinue;
     pieces_.Add(std::move(batch), bytes);
     large_ |= pieces_.is_large();
-    if (large_) pieces_.CutFull();
+    if (large_) pieces_.CutFull(change_ ? kRowsBeforeChange : 0);
     start = pieces_.has_pieces() && !running_;
     if (start) running_ = true;
     if (pieces_.full()) {

@@ -31,8 +31,10 @@ void UploadPieces::Cut(int64_t rows) {
   pieces_.push_back(std::move(piece));
 }
 
-void UploadPieces::CutFull() {
-  while (pending_rows_ >= piece_rows_) Cut(piece_rows_);
+void UploadPieces::CutFull(int64_t rows_min) {
+  if (pending_rows_ >= rows_min) {
+    while (pending_rows_ >= piece_rows_) Cut(piece_rows_);
+  }
   if (pending_bytes_ >= bytes_max_ / 2) Cut(pending_rows_);
 }
 

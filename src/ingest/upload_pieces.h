@@ -25,8 +25,9 @@ class UploadPieces {
       : piece_rows_(piece_rows), bytes_max_(bytes_max) {}
 
   void Add(std::shared_ptr<arrow::RecordBatch> batch, int64_t bytes);
-  /// Cuts what makes whole pieces, or is too much memory to wait for one.
-  void CutFull();
+  /// Cuts what makes whole pieces, once `rows_min` rows wait, and what is too much memory to
+  /// wait for one.
+  void CutFull(int64_t rows_min);
   /// Cuts all that is left.
   void CutRest();
   /// Forgets everything but the piece that is being appended.
