@@ -228,8 +228,9 @@ TEST_F(IngestStreamTest, JitterKeepsAcksInOrder) {
   for (int64_t i = 0; i < 20; ++i) call->SendJson(i, {R"({"id": 1})"});
   ASSERT_TRUE(call->PumpAckOf(19));
   const auto acks = call->acks();
-  EXPECT_TRUE(std::is_sorted(acks.begin(), acks.end()));
-  EXPECT_EQ(acks.size(), 20u);
+  // Acks that fall due together are told as one: they are cumulative.
+  EXPECT_TRUE(std::is_sorted(acks.begin(), acks.end(), std::less_equal<>()));
+  EXPECT_EQ(acks.back(), 19);
 }
 
 TEST_F(IngestStreamTest, AnUnwritableCallGetsOneAckForAllOnceItIsWritable) {
