@@ -187,7 +187,7 @@ class OptimizeRun {
     // Two would halve what a compaction aims at, and each hold all parts of a curve.
     spec.options.files_at_once = 1;
     spec.options.row_group_bytes =
-        std::min(spec.options.row_group_bytes, options_.memory_bytes / 4);
+        std::min(spec.options.row_group_bytes, RowBytesMax() / 4);
     spec.data_change = false;
     ARROW_ASSIGN_OR_RAISE(auto files, DataFileSet::Make(std::move(spec)));
     ARROW_ASSIGN_OR_RAISE(auto rows, options_.z_order_by.empty()
@@ -205,6 +205,13 @@ class OptimizeRun {
     rewritten_.insert(rewritten_.end(), group.inputs.begin(), group.inputs.end());
     waiting_bytes_ += group.bytes;
     return {};
+  }
+
+  /// Of the memory for a rewriting, what is left for rows beside what one of any size needs:
+  /// the readers' and the encoders' pages.
+  int64_t RowBytesMax() const {
+    constexpr int64_t kPagesBytes = 16 << 20;
+    return std::max(options_.memory_bytes - kPagesBytes, options_.memory_bytes / 4);
   }
 
   /// What one thread reads and another frees stays with Arrow's default pool: the process
@@ -230,7 +237,7 @@ class OptimizeRun {
       return curve.Keys(*columns, keys);
     };
     ordering.folder = store_->PathFor("");
-    ordering.memory_bytes = options_.memory_bytes / 2;
+    ordering.memory_bytes = RowBytesMax() / 2;
     ordering.pool = EncoderMemoryPool();
     ARROW_ASSIGN_OR_RAISE(auto rows, ReadFiles(store_, snapshot_, group.inputs, Reading()));
     ReadAhead ahead(std::move(rows));
