@@ -210,7 +210,7 @@ class OptimizeRun {
   /// Of the memory for a rewriting, what is left for rows beside what one of any size needs:
   /// the readers' and the encoders' pages.
   int64_t RowBytesMax() const {
-    constexpr int64_t kPagesBytes = 16 << 20;
+    constexpr int64_t kPagesBytes = 20 << 20;
     return std::max(options_.memory_bytes - kPagesBytes, options_.memory_bytes / 4);
   }
 
