@@ -72,6 +72,7 @@ def test_needs_no_library_of_the_system(installed):
 
 def test_the_program_serves(installed, tmp_path, monkeypatch):
     monkeypatch.setenv("ARROWPORT_BINARY", str(installed / "arrowport"))
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # else the build folder's package goes first
     with Server(tmp_path / "server") as server:
         example = SOURCE_DIR / "examples/python/land_and_query.py"
         out = run(installed / "python", example, server.url, env=clean_environment(), cwd=tmp_path)
