@@ -39,7 +39,7 @@ struct ListenerContext {
 
 /// No more than this waits in a connection's queue for the socket; the rest stays with
 /// its call, where it counts against the call's high-water mark.
-constexpr size_t kOutQueueBytes = 1 << 20;
+constexpr size_t kOutQueueBytes = 4 << 20;
 /// A request head over this is refused with 431.
 constexpr size_t kHeaderBytesMax = 64 * 1024;
 
