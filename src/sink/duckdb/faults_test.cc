@@ -18,6 +18,15 @@ namespace {
 constexpr int64_t kRowsPerUnit = 700;
 constexpr auto kPatience = std::chrono::seconds(60);
 
+#if defined(__SANITIZE_THREAD__)
+constexpr bool kThreadSanitizer = true;
+#elif defined(__has_feature)
+constexpr bool kThreadSanitizer = __has_feature(thread_sanitizer);
+#else
+constexpr bool kThreadSanitizer = false;
+#endif
+constexpr char kNoFork[] = "TSan does not follow a process forked from one with threads";
+
 class FaultsTest : public SinkFixture {
  protected:
   /// Units that a killed child was told are durable, by number.
@@ -119,6 +128,7 @@ class FaultsTest : public SinkFixture {
 };
 
 TEST_F(FaultsTest, KilledAnywhereNothingAcknowledgedIsLostAndNothingIsTorn) {
+  if (kThreadSanitizer) GTEST_SKIP() << kNoFork;
   for (const char* fault :
        {"sink.insert.before=kill@9", "sink.insert.after=kill@9",
         "sink.commit.before=kill@9", "sink.commit.after=kill@9",
@@ -141,6 +151,7 @@ TEST_F(FaultsTest, KilledAnywhereNothingAcknowledgedIsLostAndNothingIsTorn) {
 }
 
 TEST_F(FaultsTest, KilledAfterCommitTheLedgerHasTheKey) {
+  if (kThreadSanitizer) GTEST_SKIP() << kNoFork;
   const Acknowledged acknowledged = KillAt("sink.commit.after=kill@1");
   EXPECT_TRUE(acknowledged.empty());
   OpenSink();
