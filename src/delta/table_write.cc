@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "delta/conflict.h"
 #include "delta/json_text.h"
+#include "delta/restore.h"
 
 namespace arrowport::delta {
 namespace {
@@ -32,21 +33,6 @@ std::string PredicateText(const PartitionFilter& filter) {
     out += ")";
   }
   return JsonList({out});
-}
-
-RemoveFile RemoveOf(const AddFile& add, int64_t now_ms) {
-  RemoveFile remove;
-  remove.path = add.path;
-  remove.deletion_timestamp_ms = now_ms;
-  remove.data_change = true;
-  remove.extended_file_metadata = true;
-  remove.partition_values = add.partition_values;
-  remove.size = add.size;
-  remove.tags = add.tags;
-  remove.deletion_vector = add.deletion_vector;
-  remove.base_row_id = add.base_row_id;
-  remove.default_row_commit_version = add.default_row_commit_version;
-  return remove;
 }
 
 arrow::Status Repartition(const std::vector<std::string>& columns, TableState* state) {
@@ -167,7 +153,7 @@ arrow::Status StagedCommit::AddRemoves(const Snapshot& base, CommitDraft* draft)
   const int64_t now_ms = std::max<int64_t>(base.timestamp_ms(), draft->header.timestamp_ms);
   base.VisitFiles([&](int64_t, const AddFile& add) {
     if (Matches(spec_.replace_where, add.partition_values)) {
-      draft->actions.push_back(RemoveOf(add, now_ms));
+      draft->actions.push_back(RemovalOf(add, now_ms, /*data_change=*/true));
     }
   });
   return {};
