@@ -320,7 +320,9 @@ arrow::Status RowGroupAppend::Add(Batches row_group) {
   });
   if (!scheduled.ok()) impl.work->Finish(*piece);  // no other thread will
   const auto threads = static_cast<size_t>(impl.scheduler.NumberOfThreads());
-  impl.WaitUntilAtMost(threads > 0 ? threads - 1 : 0, kBytesAheadMax);
+  // A thread that ends its row group finds the next one while this one, which works on a
+  // row group too, is busy or waits for the network.
+  impl.WaitUntilAtMost(threads > 1 ? threads : 0, kBytesAheadMax);
   return impl.MergeDone();
 }
 

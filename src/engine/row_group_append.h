@@ -28,11 +28,12 @@ class RowGroupAppend {
   /// Waits for the threads; what is not settled is given up, to be rolled back.
   ~RowGroupAppend();
 
-  /// One row group: at most kRowGroupRows rows. Hands it to an idle thread, or else works
-  /// until one is idle: memory is held for one row group a thread, and no new one is
-  /// begun over 64 MiB. A failure may show only in a later call; after one only the
-  /// destructor may follow, and the transaction must be rolled back. Errors as
-  /// TranslateError; kCommitConflict when the table has been altered.
+  /// One row group: at most kRowGroupRows rows. Leaves it to DuckDB's threads, or works
+  /// itself while more are unfinished than there are threads: memory is held for one row
+  /// group a thread and one more, and no new one is begun over 64 MiB. A failure may show
+  /// only in a later call; after one only the destructor may follow, and the transaction
+  /// must be rolled back. Errors as TranslateError; kCommitConflict when the table has been
+  /// altered.
   arrow::Status Add(std::vector<std::shared_ptr<arrow::RecordBatch>> row_group);
 
   /// All rows are in the transaction, in the order they were added. To be called before
