@@ -109,16 +109,15 @@ arrow::Result<std::shared_ptr<arrow::RecordBatch>> Encoding::Prepare(
 
 arrow::Result<Converted> Encoding::Convert(const std::shared_ptr<BatchDelivery>& delivery,
                                            const arrow::RecordBatch& prepared,
-                                           int64_t first_row, int64_t rows,
-                                           int64_t encoded_before) const {
+                                           int64_t first_row, int64_t rows) const {
   auto part = prepared.Slice(first_row, rows);
-  return flight_ ? ConvertFlight(delivery, std::move(part), first_row, encoded_before)
-                 : ConvertRecords(delivery, *part, first_row, encoded_before);
+  return flight_ ? ConvertFlight(delivery, std::move(part), first_row)
+                 : ConvertRecords(delivery, *part, first_row);
 }
 
 arrow::Result<Converted> Encoding::ConvertRecords(
     const std::shared_ptr<BatchDelivery>& delivery, const arrow::RecordBatch& part,
-    int64_t first_row, int64_t encoded_before) const {
+    int64_t first_row) const {
   ARROW_ASSIGN_OR_RAISE(encode::EncodedRows encoded, encoder_->Encode(part));
   Converted converted;
   for (encode::FailedRow& row : encoded.failed_rows) {
@@ -128,9 +127,8 @@ arrow::Result<Converted> Encoding::ConvertRecords(
   }
   std::erase_if(encoded.rows, [](std::string_view row) { return row.data() == nullptr; });
   converted.encoded_rows = static_cast<int64_t>(encoded.rows.size());
-  ARROW_ASSIGN_OR_RAISE(
-      converted.requests,
-      MakeRecordRequests(encoded.rows, encoded_before, request_bytes_max_, delivery));
+  ARROW_ASSIGN_OR_RAISE(converted.requests,
+                        MakeRecordRequests(encoded.rows, request_bytes_max_, delivery));
   for (const Request& request : converted.requests) {
     converted.encoded_bytes += request.bytes;
   }
@@ -145,12 +143,12 @@ arrow::Result<std::shared_ptr<arrow::RecordBatch>> Encoding::CastGoodRows(
   ARROW_ASSIGN_OR_RAISE(auto bad, encode::FindUncastableRows(*batch, *table_));
   if (bad.empty()) return cast.status();
   for (encode::FailedRow& row : bad) {
-    failed_rows->push_back({row.row, std::make_shared<const arrow::Status>(AsFailure(
-                                         ErrorKind::kConversion, row.status))});
+    failed_rows->push_back({row.row, std::make_shared<const arrow::Status>(
+                                         AsFailure(ErrorKind::kConversion, row.status))});
   }
-  ARROW_ASSIGN_OR_RAISE(const auto good,
-                        TransmissionResult(batch->num_rows(), *failed_rows)
-                            .ExtractSuccessfulBatch(batch));
+  ARROW_ASSIGN_OR_RAISE(
+      const auto good,
+      TransmissionResult(batch->num_rows(), *failed_rows).ExtractSuccessfulBatch(batch));
   for (FailedRow& row : *failed_rows) row.index += first_row;
   if (!good) return nullptr;
   return encode::CastToTable(*good, *table_);
@@ -158,8 +156,7 @@ arrow::Result<std::shared_ptr<arrow::RecordBatch>> Encoding::CastGoodRows(
 
 arrow::Result<Converted> Encoding::ConvertFlight(
     const std::shared_ptr<BatchDelivery>& delivery,
-    std::shared_ptr<arrow::RecordBatch> part, int64_t first_row,
-    int64_t encoded_before) const {
+    std::shared_ptr<arrow::RecordBatch> part, int64_t first_row) const {
   Converted converted;
   if (cast_to_table_) {
     ARROW_ASSIGN_OR_RAISE(part, CastGoodRows(part, first_row, &converted.failed_rows));
@@ -168,8 +165,7 @@ arrow::Result<Converted> Encoding::ConvertFlight(
   ARROW_ASSIGN_OR_RAISE(converted.requests,
                         flight_->MakeRequests(part, kFlightBodyBytesMax, delivery));
   converted.encoded_rows = part->num_rows();
-  for (Request& request : converted.requests) {
-    request.first_row += encoded_before;
+  for (const Request& request : converted.requests) {
     converted.encoded_bytes += request.bytes;
   }
   return converted;

@@ -47,12 +47,13 @@ class Encoding {
   /// The batch whose rows Convert takes: `batch` itself unless unsupported_types cast it.
   arrow::Result<std::shared_ptr<arrow::RecordBatch>> Prepare(
       const std::shared_ptr<arrow::RecordBatch>& batch) const;
-  /// Rows first_row .. + rows of the delivery's batch, of which `encoded_before` rows are
-  /// encoded rows before them. `prepared`: what Prepare made of that batch. Errors: of
-  /// the whole call, as RowEncoder and CastToTable.
+  /// Rows first_row .. + rows of the delivery's batch. The requests count from the first
+  /// encoded row among them: the delivery counts those before too. `prepared`: what
+  /// Prepare made of that batch. Errors: of the whole call, as RowEncoder and
+  /// CastToTable.
   arrow::Result<Converted> Convert(const std::shared_ptr<BatchDelivery>& delivery,
                                    const arrow::RecordBatch& prepared, int64_t first_row,
-                                   int64_t rows, int64_t encoded_before) const;
+                                   int64_t rows) const;
 
  private:
   Encoding() = default;
@@ -61,11 +62,10 @@ class Encoding {
   /// `part`: the rows, the first of which is `first_row` of the batch.
   arrow::Result<Converted> ConvertRecords(const std::shared_ptr<BatchDelivery>& delivery,
                                           const arrow::RecordBatch& part,
-                                          int64_t first_row,
-                                          int64_t encoded_before) const;
+                                          int64_t first_row) const;
   arrow::Result<Converted> ConvertFlight(const std::shared_ptr<BatchDelivery>& delivery,
                                          std::shared_ptr<arrow::RecordBatch> part,
-                                         int64_t first_row, int64_t encoded_before) const;
+                                         int64_t first_row) const;
 
   /// The rows of `batch` that can be cast; null when there are none. The others go to
   /// `failed_rows`, empty before, with indices counted from `first_row`.

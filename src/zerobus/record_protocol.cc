@@ -134,8 +134,8 @@ int64_t RecordRequestBytes(int64_t row_bytes) {
 }
 
 arrow::Result<std::vector<Request>> MakeRecordRequests(
-    const std::vector<std::string_view>& rows, int64_t first_row,
-    int64_t request_bytes_max, const std::shared_ptr<Delivery>& delivery) {
+    const std::vector<std::string_view>& rows, int64_t request_bytes_max,
+    const std::shared_ptr<Delivery>& delivery) {
   std::vector<Request> requests;
   size_t begin = 0;
   while (begin < rows.size()) {
@@ -161,7 +161,7 @@ arrow::Result<std::vector<Request>> MakeRecordRequests(
     request.bytes = bytes;
     request.records = std::move(records);
     request.delivery = delivery;
-    request.first_row = first_row + static_cast<int64_t>(begin);
+    request.first_row = static_cast<int64_t>(begin);
     requests.push_back(std::move(request));
     begin = end;
   }

@@ -36,11 +36,11 @@ class RecordProtocol final : public StreamProtocol {
 };
 
 /// Rows gathered into requests under a limit. `rows` are encoded ones, none of them null;
-/// row i of them is row first_row + i of the delivery. Each request holds at least one
-/// row; one above the limit by itself is the caller's to refuse before.
+/// requests count them from 0. Each request holds at least one row; one above the limit
+/// by itself is the caller's to refuse before.
 arrow::Result<std::vector<Request>> MakeRecordRequests(
-    const std::vector<std::string_view>& rows, int64_t first_row,
-    int64_t request_bytes_max, const std::shared_ptr<Delivery>& delivery);
+    const std::vector<std::string_view>& rows, int64_t request_bytes_max,
+    const std::shared_ptr<Delivery>& delivery);
 
 /// What a request of one row of `row_bytes` takes, envelope included, at most.
 int64_t RecordRequestBytes(int64_t row_bytes);

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "zerobus/failure.h"
+#include "zerobus/part_converter.h"
 
 namespace arrowport::zerobus {
 namespace {
@@ -17,10 +18,6 @@ using std::chrono::milliseconds;
 
 constexpr size_t kEncodingsMax = 16;
 constexpr size_t kFailedRangesMax = 1000;
-// Large batches are converted and sent in parts: the first rows are on their way, and
-// judged by the service, while the last are encoded. A part this small keeps both sides
-// busy; a request of it is still large enough for its envelope not to count.
-constexpr int64_t kPartBytes = 1 << 20;
 constexpr int kBlockedServiceCode = 6006;
 
 TimePoint Now() { return std::chrono::steady_clock::now(); }
@@ -269,26 +266,29 @@ arrow::Status WriterImpl::Submit(const std::shared_ptr<BatchDelivery>& delivery,
     return error;
   }
   const int64_t bytes = ArrowBytes(batch);
-  const int64_t part_rows = std::max<int64_t>(1, rows / (bytes / kPartBytes + 1));
+  PartConverter parts(*encoding, delivery, *prepared, bytes);
   int64_t encoded_rows = 0;
-  for (int64_t row = 0; row < rows; row += part_rows) {
-    const int64_t count = std::min(part_rows, rows - row);
-    const TimePoint began = Now();
-    auto converted = (*encoding)->Convert(delivery, **prepared, row, count, encoded_rows);
-    if (!converted.ok()) {
-      const arrow::Status error = AsFailure(ErrorKind::kConversion, converted.status());
-      delivery->FailRest(Count::kUnencoded, row, rows - row, error);
+  while (!parts.done()) {
+    const int64_t first_row = parts.first_row();
+    auto part = parts.Next();
+    if (!part.ok()) {
+      const arrow::Status error = AsFailure(ErrorKind::kConversion, part.status());
+      delivery->FailRest(Count::kUnencoded, first_row, rows - first_row, error);
       return error;
     }
+    Converted& converted = part->converted;
     if (first_time == FirstTime::kYes) {
-      ShowConverted(**encoding, *converted, count, bytes / rows * count, Now() - began);
+      ShowConverted(**encoding, converted, part->rows, bytes / rows * part->rows,
+                    part->time);
     }
-    encoded_rows += converted->encoded_rows;
+    for (Request& request : converted.requests) request.first_row += encoded_rows;
+    encoded_rows += converted.encoded_rows;
     const arrow::Status status =
         SubmitPart(delivery, **encoding, hold ? hold->operator->() : nullptr,
-                   *std::move(converted), offsets);
+                   std::move(converted), offsets);
     if (!status.ok()) {
-      delivery->FailRest(Count::kUnencoded, row + count, rows - row - count, status);
+      const int64_t next_row = first_row + part->rows;
+      delivery->FailRest(Count::kUnencoded, next_row, rows - next_row, status);
       return status;
     }
   }

@@ -181,6 +181,40 @@ TEST(Writer, ConversionFailuresStopNoOtherRow) {
 }
 
 // Trap 13: another schema is another stream, or is refused.
+// A batch of many parts, which several threads convert: order and row numbers stay.
+TEST(Writer, ConversionFailuresOfALargeBatchKeepTheirRowNumbers) {
+  FakeService service;
+  auto writer = MakeWriter(OptionsFor(service));
+  constexpr int64_t kRows = 60'000;
+  arrow::StringBuilder texts;
+  arrow::Int64Builder ids;
+  std::vector<int64_t> bad_rows;
+  std::vector<int64_t> good_rows;
+  for (int64_t i = 0; i < kRows; ++i) {
+    ASSERT_TRUE(ids.Append(i).ok());
+    const bool bad = i % 1913 == 3 || i == kRows - 1;
+    (bad ? bad_rows : good_rows).push_back(i);
+    ASSERT_TRUE(texts.Append(bad ? "\xff" : std::string(60, 'x')).ok());
+  }
+  auto batch = arrow::RecordBatch::Make(
+      arrow::schema({arrow::field("id", arrow::int64(), false),
+                     arrow::field("text", arrow::utf8())}),
+      kRows, {ids.Finish().ValueOrDie(), texts.Finish().ValueOrDie()});
+  for (int round = 0; round < 3; ++round) {
+    auto result = writer->SendBatch(batch);
+    EXPECT_TRUE(result.error().ok()) << result.error();
+    EXPECT_EQ(result.GetFailedRowIndices(), bad_rows);
+  }
+  EXPECT_TRUE(writer->Shutdown().ok());
+  EXPECT_GE(service.log().size(), 12U) << "a batch was one part";
+  std::vector<int64_t> expected;
+  for (int round = 0; round < 3; ++round) {
+    expected.insert(expected.end(), good_rows.begin(), good_rows.end());
+  }
+  EXPECT_EQ(service.logged_ids(), expected);
+  EXPECT_TRUE(service.violations().empty()) << service.violations().front();
+}
+
 TEST(Writer, ChangedSchemaOpensAnotherStreamOrIsRefused) {
   auto wide =
       arrow::RecordBatch::Make(arrow::schema({arrow::field("id", arrow::int64(), false),
