@@ -497,6 +497,7 @@ class Ledger:
         self._lock = threading.Lock()
         self.sent = {}  # key -> rows
         self.acknowledged = set()
+        self._judged = {}  # key -> what it looked like when it was right, which takes long to tell
 
     @classmethod
     def batch(cls, key, rows):
@@ -541,11 +542,15 @@ class Ledger:
         assert not missing, f"{len(missing)} acknowledged requests lost, e.g. {sorted(missing)[:3]}"
         unknown = found.keys() - sent.keys()
         assert not unknown, f"rows nobody sent: {sorted(unknown)[:3]}"
-        for key, (count, distinct, least, most, checksum) in found.items():
+        for key, looks in found.items():
+            if self._judged.get(key) == looks:
+                continue
+            count, distinct, least, most, checksum = looks
             rows = sent[key]
             shape = (count, distinct, least, most)
             assert shape == (rows, rows, 0, rows - 1), f"{key}: {shape}, sent {rows} rows"
             assert checksum == str(self.checksum(key, rows)), f"{key}: payload differs"
+            self._judged[key] = looks
         return len(found)
 
 
