@@ -80,6 +80,7 @@ Execution::Execution(std::shared_ptr<Core> core, Request request,
                      std::shared_ptr<ResultConsumer> consumer)
     : core_(std::move(core)),
       request_(std::move(request)),
+      arrived_at_(core_->options.clock->SteadyNow()),
       deadline_(DeadlineOf(core_->options)),
       consumer_(std::move(consumer)) {}
 
@@ -277,6 +278,8 @@ void Execution::End(arrow::Status status) {
   }
   core_->connections->Give(std::move(pooled_));
   core_->scheduler->Forget(this);
+  const ServiceOptions& options = core_->options;
+  if (options.on_ended) options.on_ended(options.clock->SteadyNow() - arrived_at_);
   if (consumer) consumer->OnEnd(status);
 }
 

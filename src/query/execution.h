@@ -68,6 +68,7 @@ class Execution : public Task, public std::enable_shared_from_this<Execution> {
 
   const std::shared_ptr<Core> core_;
   const Request request_;
+  const Clock::Steady arrived_at_;
   const std::optional<Clock::Steady> deadline_;
 
   // Of the turn that runs.

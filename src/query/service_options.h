@@ -41,6 +41,9 @@ struct ServiceOptions {
   /// is visible.
   std::function<arrow::Status(int64_t version)> wait_for_version;
   const Clock* clock = &SystemClock();
+  /// Told how long each statement took, from its arrival to the end of its result, well or
+  /// not; before its consumer is. May be null, must not block.
+  std::function<void(std::chrono::nanoseconds)> on_ended;
 };
 
 }  // namespace arrowport::query

@@ -71,6 +71,10 @@ query::ServiceOptions QueryOptions(const config::Settings& settings, const Servi
   query::ServiceOptions options;
   options.database = services.storage.database;
   options.commit_lock = std::make_shared<SinkCommitLock>(services.storage.sink);
+  options.on_ended = [metrics = services.metrics](std::chrono::nanoseconds time) {
+    metrics->GetHistogram(observe::Metric::kQuerySeconds)
+        .Observe(std::chrono::duration<double>(time).count());
+  };
   options.query_timeout = settings.limits.query_timeout.value_or(std::chrono::milliseconds(0));
   options.paused_max = settings.limits.write_stall_timeout;
   options.result_bytes_max = settings.limits.result_bytes_max.value_or(0);

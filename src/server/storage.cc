@@ -1,5 +1,6 @@
 #include "server/storage.h"
 
+#include <chrono>
 #include <filesystem>
 #include <set>
 #include <string_view>
@@ -53,6 +54,10 @@ arrow::Result<Storage> OpenStorage(const config::Settings& settings,
   sink_options.checkpoint_wal_bytes = settings.duckdb.checkpoint_wal_bytes;
   sink_options.wal_bytes_max = settings.duckdb.wal_bytes_max;
   sink_options.free_space_min = settings.limits.free_space_min;
+  sink_options.on_checkpoint = [metrics](std::chrono::nanoseconds time) {
+    metrics->GetHistogram(observe::Metric::kCheckpointSeconds)
+        .Observe(std::chrono::duration<double>(time).count());
+  };
   ARROW_ASSIGN_OR_RAISE(storage.sink, sink::DuckDbSink::Make(storage.database, sink_options));
   sink::DeltaSinkOptions delta;
   delta.root = settings.delta_config.table_path;

@@ -232,6 +232,17 @@ def test_metrics(server):
     assert any('protocol="rest"' in labels and value == 50 for labels, value in rows.items())
     assert samples['arrowport_ingest_latency_seconds_count{stream="measured"}'] == 2
 
+    # Statements of either protocol count once, and checkpoints.
+    queries = samples["arrowport_query_seconds_count"]
+    checkpoints = samples.get("arrowport_checkpoint_seconds_count", 0)
+    with server.flight() as client:
+        client.do_get(flight.Ticket(b"SELECT 1")).read_all()
+    server.value("SELECT 2")
+    assert server.post("/admin/checkpoint").status == 200
+    samples = server.metrics()
+    assert samples["arrowport_query_seconds_count"] == queries + 2
+    assert samples["arrowport_checkpoint_seconds_count"] == checkpoints + 1
+
 
 def test_every_metric_line_is_well_formed(server):
     kinds = {}

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <cstdint>
 #include <memory>
 
@@ -30,6 +31,8 @@ struct DuckDbSinkOptions {
   int64_t checkpoint_wait_ms = 30000;
   int64_t free_space_min = 0;  ///< bytes; CheckRoom fails below
   const Clock* clock = &SystemClock();
+  /// Told how long each checkpoint that succeeded took; may be null, must not block.
+  std::function<void(std::chrono::nanoseconds)> on_checkpoint;
 };
 
 struct DuckDbSinkCounters {

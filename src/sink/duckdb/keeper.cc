@@ -89,6 +89,7 @@ arrow::Status SinkState::AwaitLogRoom() {
 arrow::Status SinkState::RunCheckpoint() {
   ARROW_RETURN_NOT_OK(FaultPoint("sink.checkpoint.before"));
   ARROW_ASSIGN_OR_RAISE(auto connection, database->Connect());
+  const auto began = std::chrono::steady_clock::now();
   arrow::Status status =
       connection->Run("CHECKPOINT " + schema::QuoteIdentifier(database->catalog()));
   connection.reset();
@@ -97,6 +98,9 @@ arrow::Status SinkState::RunCheckpoint() {
     return NoteFailure(status);
   }
   ++checkpoints;
+  if (options.on_checkpoint) {
+    options.on_checkpoint(std::chrono::steady_clock::now() - began);
+  }
   return FaultPoint("sink.checkpoint.after");
 }
 

@@ -250,11 +250,12 @@ class FakeQuery : public query::Service {
     arrow::Status end;
   };
 
-  ~FakeQuery() override {
-    for (auto& thread : threads_) thread.join();
-  }
+  ~FakeQuery() override { Join(); }
 
-  void Add(const std::string& name, Result result) { results_[name] = std::move(result); }
+  void Add(const std::string& name, Result result) {
+    MutexLock lock(mutex_);
+    results_[name] = std::move(result);
+  }
   void Add(const std::string& name,
            std::vector<std::shared_ptr<arrow::RecordBatch>> batches) {
     auto schema = batches.at(0)->schema();
@@ -263,9 +264,10 @@ class FakeQuery : public query::Service {
 
   arrow::Result<std::unique_ptr<query::Cursor>> Execute(
       query::Request request, std::shared_ptr<query::ResultConsumer> consumer) override {
-    last_request = request;
-    ++executions;
     auto state = std::make_shared<RunState>();
+    MutexLock lock(mutex_);
+    last_request_ = request;
+    ++executions_;
     threads_.emplace_back(
         [result = Find(request), consumer, state] { Run(result, *consumer, *state); });
     return std::make_unique<FakeCursor>(state);
@@ -273,7 +275,8 @@ class FakeQuery : public query::Service {
 
   arrow::Result<std::shared_ptr<arrow::Schema>> Describe(
       const query::Request& request) override {
-    last_request = request;
+    MutexLock lock(mutex_);
+    last_request_ = request;
     ARROW_ASSIGN_OR_RAISE(auto result, Find(request));
     return result.schema;
   }
@@ -288,6 +291,7 @@ class FakeQuery : public query::Service {
 
   arrow::Result<std::vector<query::TableInfo>> ListTables() override {
     std::vector<query::TableInfo> tables;
+    MutexLock lock(mutex_);
     for (const auto& [name, result] : results_) {
       const size_t dot = name.find('.');
       if (name.find(' ') != std::string::npos || dot == std::string::npos) continue;
@@ -303,12 +307,22 @@ class FakeQuery : public query::Service {
 
   /// Waits until every statement started so far has ended.
   void Join() {
-    for (auto& thread : threads_) thread.join();
-    threads_.clear();
+    std::vector<std::thread> threads;
+    {
+      MutexLock lock(mutex_);
+      threads.swap(threads_);
+    }
+    for (auto& thread : threads) thread.join();
   }
 
-  query::Request last_request;
-  int executions = 0;
+  query::Request last_request() const {
+    MutexLock lock(mutex_);
+    return last_request_;
+  }
+  int executions() const {
+    MutexLock lock(mutex_);
+    return executions_;
+  }
 
  private:
   struct RunState {
@@ -337,7 +351,7 @@ class FakeQuery : public query::Service {
     const std::shared_ptr<RunState> state_;
   };
 
-  arrow::Result<Result> Find(const query::Request& request) const {
+  arrow::Result<Result> Find(const query::Request& request) const REQUIRES(mutex_) {
     std::string name;
     if (const auto* table = std::get_if<query::TableRef>(&request.source)) {
       name = (table->schema.empty() ? "main" : table->schema) + "." + table->table;
@@ -371,8 +385,11 @@ class FakeQuery : public query::Service {
     consumer.OnEnd(result->end);
   }
 
-  std::map<std::string, Result> results_;
-  std::vector<std::thread> threads_;
+  mutable Mutex mutex_;
+  std::map<std::string, Result> results_ GUARDED_BY(mutex_);
+  std::vector<std::thread> threads_ GUARDED_BY(mutex_);
+  query::Request last_request_ GUARDED_BY(mutex_);
+  int executions_ GUARDED_BY(mutex_) = 0;
 };
 
 inline std::shared_ptr<arrow::RecordBatch> NumberBatch(int64_t rows, int64_t first = 0) {

@@ -138,7 +138,7 @@ TEST_F(FlightRouterTest, ReadAfterComesFromTheHeaderOrTheTicket) {
       {{"arrowport-read-after", "duckdb:9"}});
   const auto info = Only<proto::FlightInfo>();
   Get(info.endpoint(0).ticket().ticket());
-  EXPECT_EQ(query_->last_request.read_after, "duckdb:9");
+  EXPECT_EQ(query_->last_request().read_after, "duckdb:9");
 }
 
 TEST_F(FlightRouterTest, BadReadsAreRefused) {
@@ -356,12 +356,12 @@ TEST_F(FlightRouterTest, FlightSqlStatementsWithoutRowsRunOnceWhenDescribed) {
   const auto descriptor = CommandDescriptor(FlightSqlAny("CommandStatementQuery", query));
   Run("GetSchema", descriptor);
   EXPECT_EQ(status(), 0);
-  EXPECT_EQ(query_->executions, 0) << "asking for the schema runs nothing";
+  EXPECT_EQ(query_->executions(), 0) << "asking for the schema runs nothing";
   Run("GetFlightInfo", descriptor);
   const auto info = Only<proto::FlightInfo>();
-  EXPECT_EQ(query_->executions, 1);
+  EXPECT_EQ(query_->executions(), 1);
   const auto result = Get(info.endpoint(0).ticket().ticket());
-  EXPECT_EQ(query_->executions, 1);
+  EXPECT_EQ(query_->executions(), 1);
   ASSERT_EQ(result.batches.size(), 1u);
   EXPECT_TRUE(result.batches[0]->Equals(*CountBatch(3)));
 

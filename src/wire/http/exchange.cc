@@ -36,15 +36,7 @@ Reply ErrorReply(const arrow::Status& status, const std::string& request_id) {
 
 Exchange::Exchange(std::shared_ptr<net::Call> call, std::string_view route,
                    observe::Registry* metrics)
-    : call_(std::move(call)),
-      route_(route),
-      metrics_(metrics),
-      started_(std::chrono::steady_clock::now()) {}
-
-double Exchange::seconds() const {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - started_)
-      .count();
-}
+    : call_(std::move(call)), route_(route), metrics_(metrics) {}
 
 void Exchange::Count(int status) {
   if (metrics_ == nullptr) return;

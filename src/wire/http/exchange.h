@@ -5,7 +5,6 @@
 #include <arrow/status.h>
 
 #include <atomic>
-#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -37,7 +36,6 @@ class Exchange {
   const std::shared_ptr<net::Call>& shared_call() const { return call_; }
   const net::RequestHead& head() const { return call_->head(); }
   observe::Registry* metrics() const { return metrics_; }
-  double seconds() const;  ///< since the request's head arrived
 
   /// A whole reply.
   void Send(Reply reply);
@@ -53,7 +51,6 @@ class Exchange {
   const std::shared_ptr<net::Call> call_;
   const std::string_view route_;
   observe::Registry* const metrics_;
-  const std::chrono::steady_clock::time_point started_;
   std::atomic<bool> answered_{false};
   std::atomic<bool> streaming_{false};
 };

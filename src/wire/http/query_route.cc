@@ -174,12 +174,6 @@ class QueryHandler::Sender : public query::ResultConsumer {
 
   void Finish() REQUIRES(mutex_) {
     over_ = true;
-    // Counted before the client can know: its next scrape shows it.
-    if (exchange_->metrics() != nullptr) {
-      exchange_->metrics()
-          ->GetHistogram(observe::Metric::kQuerySeconds)
-          .Observe(exchange_->seconds());
-    }
     exchange_->call().Finish();
   }
 
