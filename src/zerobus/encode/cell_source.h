@@ -20,7 +20,7 @@ namespace arrowport::zerobus::encode::internal {
 void FailCell(const Frame& frame, int64_t slot, ErrorCode code, std::string_view phrase,
               const FieldPlan& plan);
 
-/// Belongs to one encoding task; keeps scratch between blocks.
+/// Belongs to one call; keeps scratch between blocks.
 class CellSource {
  public:
   /// `array` must outlive the source. REQUIRES: structurally valid (Array::Validate).

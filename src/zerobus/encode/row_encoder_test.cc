@@ -7,13 +7,10 @@
 #include <gtest/gtest.h>
 
 #include <limits>
-#include <set>
-#include <thread>
 
 #include "base/error.h"
 #include "zerobus/encode/descriptor.h"
 #include "zerobus/encode/expected_value_test.h"
-#include "zerobus/encode/random_batch_test.h"
 
 namespace arrowport::zerobus::encode {
 namespace {
@@ -441,27 +438,6 @@ TEST(RowEncoder, NumbersAreTheDescriptors) {
                   *message, compiled->message().FindFieldByName("wide")),
               static_cast<const arrow::FloatArray&>(*wide).Value(static_cast<int64_t>(i)));
   }
-}
-
-TEST(RowEncoder, TasksGiveTheSameRows) {
-  auto batch = RandomBatch({.seed = 42, .row_count = 20000, .null_elements = false});
-  auto table = TableSchema::FromArrow(*batch->schema()).ValueOrDie();
-  auto encoder = RowEncoder::MakeProtobuf(*batch->schema(),
-                                          MakeDescriptor(table).ValueOrDie(), &table)
-                     .ValueOrDie();
-  std::set<std::thread::id> threads;
-  ParallelFor on_threads = [&](int count, const std::function<void(int)>& task) {
-    std::vector<std::thread> running;
-    for (int i = 0; i < count; ++i) running.emplace_back(task, i);
-    EXPECT_EQ(count, 4);
-    for (std::thread& thread : running) thread.join();
-  };
-  EncodedRows alone = encoder->Encode(*batch).ValueOrDie();
-  EncodedRows together = encoder->Encode(*batch, on_threads, 4).ValueOrDie();
-  EXPECT_EQ(alone.buffers.size(), 1u);
-  EXPECT_EQ(together.buffers.size(), 4u);
-  EXPECT_EQ(alone.rows, together.rows);
-  EXPECT_EQ(alone.bytes, together.bytes);
 }
 
 TEST(RowEncoder, HostileArraysFailTheirRows) {
