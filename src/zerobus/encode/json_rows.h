@@ -7,18 +7,15 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "zerobus/encode/cell_source.h"
+#include "zerobus/encode/json_text.h"
 #include "zerobus/encode/plan.h"
 
 namespace arrowport::zerobus::encode::internal {
-
-/// A row under construction.
-struct JsonText {
-  std::string* text;
-  size_t bytes_max;  ///< text->size() above which the row has failed
-};
 
 /// Writer of plain values. Immutable.
 class JsonValues {
@@ -36,9 +33,8 @@ class JsonCells {
                                        std::shared_ptr<arrow::ArrayData> array);
 
   /// Appends `before` and the value; nothing for a null, which fails the row when the plan
-  /// says so. Returns whether something was written.
-  arrow::Result<bool> Append(int64_t element, std::string_view before,
-                             JsonText* out) const;
+  /// says so.
+  arrow::Status Append(int64_t element, std::string_view before, JsonText* out) const;
 
  private:
   JsonCells(const FieldPlan& plan, CellSource source, std::unique_ptr<JsonValues> values)

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "zerobus/encode/descriptor.h"
 #include "zerobus/encode/json_rows.h"
+#include "zerobus/encode/json_text.h"
 #include "zerobus/encode/plan.h"
 #include "zerobus/encode/protobuf_cells.h"
 
@@ -23,6 +24,8 @@ using internal::RecordPlan;
 constexpr int64_t kBlockRowsMax = 1024;
 constexpr int64_t kBlockRowsMin = 32;
 constexpr int64_t kBlockCells = 32 * 1024;
+/// JSON rows that tell how long the others may be.
+constexpr int64_t kFirstRows = 64;
 constexpr int32_t kFailedSize = -1;
 
 using Arrays = std::vector<std::shared_ptr<arrow::ArrayData>>;
@@ -197,24 +200,30 @@ arrow::Status EncodeJson(Call* call) {
   ARROW_ASSIGN_OR_RAISE(internal::JsonMembers members,
                         internal::JsonMembers::Make(call->plan.fields, call->arrays));
   const EncodeOptions& options = call->plan.options;
-  const auto row_bytes_max = static_cast<size_t>(options.row_bytes_max);
-  std::string text;
+  const auto batch_bytes_max = static_cast<size_t>(options.batch_bytes_max);
+  internal::JsonText text(static_cast<size_t>(options.row_bytes_max));
+  call->sizes.reserve(static_cast<size_t>(call->row_count));
   for (int64_t row = 0; row < call->row_count; ++row) {
+    if (row == kFirstRows) {
+      // A guess from the rows so far, so that the buffer seldom moves.
+      const double per_row = static_cast<double>(text.size()) / kFirstRows;
+      text.Reserve(static_cast<size_t>(
+          std::min(per_row * static_cast<double>(call->row_count - row) * 1.05,
+                   static_cast<double>(batch_bytes_max))));
+    }
     const size_t begin = text.size();
-    internal::JsonText out{&text, begin + row_bytes_max};
-    arrow::Status status = members.Append(row, &out);
-    if (!status.ok()) {
-      text.resize(begin);
+    text.BeginCount();
+    arrow::Status status = members.Append(row, &text);
+    if (!status.ok()) [[unlikely]] {
+      text.Truncate(begin);
       call->failed_rows.push_back({row, std::move(status)});
       call->sizes.push_back(kFailedSize);
       continue;
     }
-    if (static_cast<int64_t>(text.size()) > options.batch_bytes_max) {
-      return BatchTooLarge(options.batch_bytes_max);
-    }
+    if (text.size() > batch_bytes_max) return BatchTooLarge(options.batch_bytes_max);
     call->sizes.push_back(static_cast<int32_t>(text.size() - begin));
   }
-  call->bytes = arrow::Buffer::FromString(std::move(text));
+  call->bytes = text.Finish();
   return arrow::Status::OK();
 }
 
