@@ -155,7 +155,7 @@ class JsonList final : public JsonValues {
     }
     const size_t begin = out->size();
     for (int64_t i = 0; i < range.count; ++i) {
-      ARROW_RETURN_NOT_OK(element_.Append(range.first + i, ",", out));
+      ARROW_RETURN_NOT_OK(element_.Append(range.first + i, comma_, out));
       if (out->is_too_large()) return RowTooLarge();
     }
     CloseWith('[', ']', begin, out);
@@ -166,6 +166,7 @@ class JsonList final : public JsonValues {
   const FieldPlan& plan_;
   ListReader reader_;
   JsonCells element_;
+  JsonKey comma_{","};
 };
 
 /// An object; keys that are not text are written as text. The last of equal keys stays, in
@@ -255,7 +256,7 @@ class JsonMap final : public JsonValues {
     }
     out->Append(',');
     const size_t key_begin = out->size();
-    ARROW_RETURN_NOT_OK(key_.Append(offset_ + entry, {}, out));
+    ARROW_RETURN_NOT_OK(key_.Append(offset_ + entry, nothing_, out));
     if (out->size() == key_begin || *out->MutableAt(key_begin) != '"') {
       const std::string key(out->From(key_begin));
       out->Truncate(key_begin);
@@ -265,7 +266,7 @@ class JsonMap final : public JsonValues {
     }
     out->Append(':');
     const size_t value_begin = out->size();
-    ARROW_RETURN_NOT_OK(value_.Append(offset_ + entry, {}, out));
+    ARROW_RETURN_NOT_OK(value_.Append(offset_ + entry, nothing_, out));
     return value_begin;
   }
 
@@ -275,6 +276,7 @@ class JsonMap final : public JsonValues {
   CellSource entries_;
   JsonCells key_;
   JsonCells value_;
+  JsonKey nothing_{""};
 };
 
 arrow::Result<std::unique_ptr<JsonValues>> MakeNested(const FieldPlan& plan,
@@ -340,16 +342,10 @@ arrow::Result<JsonCells> JsonCells::Make(const FieldPlan& plan,
   return JsonCells(plan, std::move(source), std::move(values));
 }
 
-arrow::Status JsonCells::Append(int64_t element, std::string_view before,
-                                JsonText* out) const {
-  const int64_t value = source_.Find(element);
-  if (value < 0) [[unlikely]] {
-    if (value == CellSource::kOutOfBounds) return source_.OutOfBounds();
-    if (plan_->nulls == NullRule::kOmit) return arrow::Status::OK();
-    return ValueError(ErrorCode::kConstraintViolation, "null where none may be: ", *plan_);
-  }
-  out->Append(before);
-  return values_->Append(value, out);
+arrow::Status JsonCells::AppendNothing(int64_t found) const {
+  if (found == CellSource::kOutOfBounds) return source_.OutOfBounds();
+  if (plan_->nulls == NullRule::kOmit) return arrow::Status::OK();
+  return ValueError(ErrorCode::kConstraintViolation, "null where none may be: ", *plan_);
 }
 
 arrow::Result<JsonMembers> JsonMembers::Make(
@@ -367,7 +363,7 @@ arrow::Result<JsonMembers> JsonMembers::Make(
       return Error(ErrorCode::kInvalidName, "column name is not UTF-8");
     }
     key.Append(':');
-    members.keys_.emplace_back(key.From(0));
+    members.keys_.emplace_back(std::string(key.From(0)));
   }
   return members;
 }
@@ -375,7 +371,8 @@ arrow::Result<JsonMembers> JsonMembers::Make(
 arrow::Status JsonMembers::Append(int64_t element, JsonText* out) const {
   const size_t begin = out->size();
   for (size_t i = 0; i < cells_.size(); ++i) {
-    ARROW_RETURN_NOT_OK(cells_[i].Append(element, keys_[i], out));
+    arrow::Status status = cells_[i].Append(element, keys_[i], out);
+    if (!status.ok()) [[unlikely]] return status;
   }
   CloseWith('{', '}', begin, out);
   return out->is_too_large() ? RowTooLarge() : arrow::Status::OK();

@@ -17,14 +17,16 @@ constexpr uint64_t kZeros = 0x3030303030303030;
 /// Whole numbers of more digits may have others than their shortest form.
 constexpr int kExactDigitsMax = 15;
 
-/// The eight digits of a number below 10^8 as the bytes of a word, the first one lowest:
-/// each step halves what is in a lane.
+/// The eight digits of a number below 10^8 as the bytes of a word, the first one lowest.
+/// Each step cuts what is in a lane in two; (x << n) - q * ((d << n) - 1) is x / d beside
+/// x % d, when q is x / d.
 inline uint64_t EightDigits(uint64_t number) {
-  uint64_t lanes = number / 10000 | (number % 10000) << 32;
-  uint64_t hundreds = (lanes * 10486 >> 20) & 0x0000007f0000007f;
-  lanes = hundreds | (lanes - hundreds * 100) << 16;
-  uint64_t tens = (lanes * 103 >> 10) & 0x000f000f000f000f;
-  return tens | (lanes - tens * 10) << 8;
+  const uint64_t fours = number * 3518437209 >> 45;  // / 10000
+  uint64_t lanes = (number << 32) - fours * ((uint64_t{10000} << 32) - 1);
+  const uint64_t twos = (lanes * 10486 >> 20) & 0x0000007f0000007f;  // / 100
+  lanes = (lanes << 16) - twos * ((uint64_t{100} << 16) - 1);
+  const uint64_t ones = (lanes * 103 >> 10) & 0x000f000f000f000f;  // / 10
+  return (lanes << 8) - ones * ((uint64_t{10} << 8) - 1);
 }
 
 template <typename Word>
@@ -48,9 +50,10 @@ inline char* WriteShort(uint64_t number, char* at) {
 /// The digits of a double, the first of which is not 0.
 struct Digits {
   char first;
-  Uint128 others;  ///< 16 of text, the first one lowest; zeros at the end
-  int count;       ///< without the zeros at the end
-  int whole;       ///< how many stand before the point
+  uint64_t high;  ///< the next eight as text, the first of them lowest
+  uint64_t low;   ///< the last eight
+  int count;      ///< without zeros at the end
+  int whole;      ///< how many stand before the point
 };
 
 inline Digits DigitsOf(ShortestDecimal decimal) {
@@ -64,9 +67,16 @@ inline Digits DigitsOf(ShortestDecimal decimal) {
     zeros = high != 0 ? 8 + std::countl_zero(high) / 8 : 16;
   }
   return {.first = static_cast<char>('0' + first),
-          .others = Uint128{low | kZeros} << 64 | (high | kZeros),
+          .high = high | kZeros,
+          .low = low | kZeros,
           .count = kShortestDigits - zeros,
           .whole = kShortestDigits + decimal.exponent};
+}
+
+/// All but the first.
+inline void StoreOthers(const Digits& digits, char* at) {
+  Store(digits.high, at);
+  Store(digits.low, at + 8);
 }
 
 /// d.ddde+XX
@@ -74,7 +84,7 @@ char* WriteScientific(const Digits& digits, char* at) {
   *at++ = digits.first;
   if (digits.count > 1) {
     *at++ = '.';
-    Store(digits.others, at);
+    StoreOthers(digits, at);
     at += digits.count - 1;
   }
   int exponent = digits.whole - 1;
@@ -87,17 +97,27 @@ char* WriteScientific(const Digits& digits, char* at) {
   return at;
 }
 
-/// 0.000ddd or dd.dd, without a branch, which would often be guessed wrong: what one of
-/// the forms does not need is overwritten. REQUIRES: at most three zeros after the point.
+/// 0.000ddd or dd.dd. REQUIRES: at most three zeros after the point.
 inline char* WriteFraction(const Digits& digits, char* at) {
+  if (digits.whole > 8) [[unlikely]] {
+    *at = digits.first;
+    StoreOthers(digits, at + 1);
+    std::memmove(at + digits.whole + 1, at + digits.whole, kShortestDigits);
+    at[digits.whole] = '.';
+    return at + digits.count + 1;
+  }
+  // Without a branch, which would often be guessed wrong: what one of the forms does not
+  // need is overwritten.
   const int above_1 = digits.whole > 0;
-  const int shift = (digits.whole - 1) & -above_1;
+  const int shift = 8 * ((digits.whole - 1) & -above_1);
   char* start = at + ((2 - digits.whole) & (above_1 - 1));
   std::memcpy(at, "0.000000", 8);
   *start = digits.first;
-  Store(digits.others, start + 1);
-  at[1 + shift] = '.';
-  Store(digits.others >> (8 * shift), start + 1 + shift + above_1);
+  StoreOthers(digits, start + 1);
+  at[1 + shift / 8] = '.';
+  char* fraction = start + 1 + shift / 8 + above_1;
+  Store(digits.high >> shift | digits.low << 1 << (63 - shift), fraction);
+  Store(digits.low >> shift, fraction + 8);
   return start + digits.count + above_1;
 }
 
@@ -139,7 +159,7 @@ char* WriteFloat(double number, char* at) {
     return std::to_chars(at, at + kNumberRoom - 1, number).ptr;
   }
   *at = digits.first;
-  Store(digits.others, at + 1);
+  StoreOthers(digits, at + 1);
   return at + digits.whole;
 }
 
