@@ -356,22 +356,21 @@ arrow::Result<JsonMembers> JsonMembers::Make(
     ARROW_ASSIGN_OR_RAISE(
         JsonCells cells,
         JsonCells::Make(plan, arrays[static_cast<size_t>(plan.child_index)]));
-    members.cells_.push_back(std::move(cells));
     JsonText key(plan.name.size());
     key.Append(',');
     if (!key.AppendQuoted(plan.name)) {
       return Error(ErrorCode::kInvalidName, "column name is not UTF-8");
     }
     key.Append(':');
-    members.keys_.emplace_back(std::string(key.From(0)));
+    members.members_.push_back({JsonKey(std::string(key.From(0))), std::move(cells)});
   }
   return members;
 }
 
 arrow::Status JsonMembers::Append(int64_t element, JsonText* out) const {
   const size_t begin = out->size();
-  for (size_t i = 0; i < cells_.size(); ++i) {
-    arrow::Status status = cells_[i].Append(element, keys_[i], out);
+  for (const Member& member : members_) {
+    arrow::Status status = member.cells.Append(element, member.key, out);
     if (!status.ok()) [[unlikely]] return status;
   }
   CloseWith('{', '}', begin, out);

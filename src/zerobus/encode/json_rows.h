@@ -82,8 +82,11 @@ class JsonMembers {
   arrow::Status Append(int64_t element, JsonText* out) const;
 
  private:
-  std::vector<JsonKey> keys_;  ///< `,"name":`
-  std::vector<JsonCells> cells_;
+  struct Member {
+    JsonKey key;  ///< `,"name":`
+    JsonCells cells;
+  };
+  std::vector<Member> members_;
 };
 
 }  // namespace arrowport::zerobus::encode::internal
