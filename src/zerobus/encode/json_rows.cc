@@ -1,7 +1,6 @@
 #include "zerobus/encode/json_rows.h"
 
 #include <arrow/util/base64.h>
-#include <arrow/util/utf8.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -335,7 +334,6 @@ arrow::Result<std::unique_ptr<JsonValues>> MakeValues(const FieldPlan& plan,
 
 arrow::Result<JsonCells> JsonCells::Make(const FieldPlan& plan,
                                          std::shared_ptr<arrow::ArrayData> array) {
-  arrow::util::InitializeUTF8();
   ARROW_ASSIGN_OR_RAISE(CellSource source, CellSource::Make(plan, std::move(array)));
   ARROW_ASSIGN_OR_RAISE(std::unique_ptr<JsonValues> values,
                         MakeValues(plan, *source.values()));

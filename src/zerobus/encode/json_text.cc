@@ -78,6 +78,10 @@ char* WriteEscaped(char c, char* at) {
 
 }  // namespace
 
+JsonText::JsonText(size_t row_bytes_max) : row_bytes_max_(row_bytes_max) {
+  arrow::util::InitializeUTF8();
+}
+
 void JsonText::Grow(size_t bytes) {
   const size_t used = size();
   const size_t wanted = std::max({used + bytes, 2 * used, kCapacityMin});

@@ -16,7 +16,7 @@ namespace arrowport::zerobus::encode::internal {
 class JsonText {
  public:
   /// `row_bytes_max`: above it a row has failed, and so has each value by itself.
-  explicit JsonText(size_t row_bytes_max) : row_bytes_max_(row_bytes_max) {}
+  explicit JsonText(size_t row_bytes_max);
 
   /// What is counted against the limit begins here. Returns where it began before, for
   /// CountFrom.
