@@ -99,8 +99,11 @@ void JsonText::Grow(size_t bytes) {
 
 std::shared_ptr<arrow::Buffer> JsonText::Finish() {
   if (!buffer_) Grow(0);
-  // The rest of the capacity is not worth a copy.
-  auto text = arrow::SliceBuffer(std::move(buffer_), 0, static_cast<int64_t>(size()));
+  // Who keeps the text would keep the rest too; a little is not worth a copy.
+  const auto used = static_cast<int64_t>(size());
+  const bool shrink = buffer_->capacity() - used > used / 4;
+  if (!buffer_->Resize(used, shrink).ok()) throw std::bad_alloc();
+  std::shared_ptr<arrow::Buffer> text = std::move(buffer_);
   *this = JsonText(row_bytes_max_);
   return text;
 }

@@ -3,6 +3,7 @@
 #include <arrow/buffer_builder.h>
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <new>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "zerobus/encode/json_text.h"
 #include "zerobus/encode/plan.h"
 #include "zerobus/encode/protobuf_cells.h"
+#include "zerobus/encode/wire_format.h"
 
 namespace arrowport::zerobus::encode {
 namespace {
@@ -32,9 +34,16 @@ using Arrays = std::vector<std::shared_ptr<arrow::ArrayData>>;
 
 /// One call: the batch, and what became of its rows.
 struct Call {
+  Call(const RecordPlan& plan, const Arrays& arrays, int64_t row_count)
+      : plan(plan),
+        arrays(arrays),
+        row_count(row_count),
+        header(plan.options.entry_field_number) {}
+
   const RecordPlan& plan;
   const Arrays& arrays;
   const int64_t row_count;
+  const internal::EntryHeader header;
   std::shared_ptr<arrow::Buffer> bytes;
   std::vector<int32_t> sizes;  ///< kFailedSize for a failed row
   std::vector<FailedRow> failed_rows;
@@ -111,9 +120,9 @@ class ProtobufRows {
     int64_t total = 0;
     for (int64_t k = 0; k < rows.count; ++k) {
       int64_t row = rows.IndexAt(k) - first_row;
-      call_.sizes[sizes_before + static_cast<size_t>(row)] =
-          static_cast<int32_t>(sizes_[static_cast<size_t>(k)]);
-      total += sizes_[static_cast<size_t>(k)];
+      const int64_t size = sizes_[static_cast<size_t>(k)];
+      call_.sizes[sizes_before + static_cast<size_t>(row)] = static_cast<int32_t>(size);
+      total += call_.header.Size(size) + size;
     }
     if (out_.length() + total > call_.plan.options.batch_bytes_max) {
       return BatchTooLarge(call_.plan.options.batch_bytes_max);
@@ -176,8 +185,8 @@ class ProtobufRows {
     cursors_.resize(static_cast<size_t>(rows.count));
     uint8_t* at = out_.mutable_data() + out_.length();
     for (size_t k = 0; k < cursors_.size(); ++k) {
-      cursors_[k] = at;
-      at += sizes_[k];
+      cursors_[k] = call_.header.Put(at, sizes_[k]);
+      at = cursors_[k] + sizes_[k];
     }
     frame_.cursor = cursors_.data();
     for (internal::FieldCells& field : fields_) field.Write(&frame_);
@@ -196,6 +205,22 @@ class ProtobufRows {
   internal::SelectionList survivors_;
 };
 
+/// Puts the header before the row at `begin`, which left room for one of `room` bytes.
+/// Returns the bytes of the row.
+int64_t PutHeader(const internal::EntryHeader& header, size_t begin, size_t room,
+                  internal::JsonText* text) {
+  const size_t size = text->size() - begin - room;
+  const auto needed = static_cast<size_t>(header.Size(static_cast<int64_t>(size)));
+  if (needed != room) [[unlikely]] {
+    text->Reserve(needed);
+    char* at = text->MutableAt(begin);
+    std::memmove(at + needed, at + room, size);
+    text->SetEnd(at + needed + size);
+  }
+  header.Put(reinterpret_cast<uint8_t*>(text->MutableAt(begin)), static_cast<int64_t>(size));
+  return static_cast<int64_t>(size);
+}
+
 arrow::Status EncodeJson(Call* call) {
   ARROW_ASSIGN_OR_RAISE(internal::JsonMembers members,
                         internal::JsonMembers::Make(call->plan.fields, call->arrays));
@@ -203,6 +228,7 @@ arrow::Status EncodeJson(Call* call) {
   const auto batch_bytes_max = static_cast<size_t>(options.batch_bytes_max);
   internal::JsonText text(static_cast<size_t>(options.row_bytes_max));
   call->sizes.reserve(static_cast<size_t>(call->row_count));
+  int64_t last_size = 0;  // the next row will have as many digits in its length
   for (int64_t row = 0; row < call->row_count; ++row) {
     if (row == kFirstRows) {
       // A guess from the rows so far, so that the buffer seldom moves.
@@ -212,6 +238,8 @@ arrow::Status EncodeJson(Call* call) {
                    static_cast<double>(batch_bytes_max))));
     }
     const size_t begin = text.size();
+    const auto header_size = static_cast<size_t>(call->header.Size(last_size));
+    text.SetEnd(text.Reserve(header_size) + header_size);
     text.BeginCount();
     arrow::Status status = members.Append(row, &text);
     if (!status.ok()) [[unlikely]] {
@@ -220,8 +248,9 @@ arrow::Status EncodeJson(Call* call) {
       call->sizes.push_back(kFailedSize);
       continue;
     }
+    last_size = PutHeader(call->header, begin, header_size, &text);
     if (text.size() > batch_bytes_max) return BatchTooLarge(options.batch_bytes_max);
-    call->sizes.push_back(static_cast<int32_t>(text.size() - begin));
+    call->sizes.push_back(static_cast<int32_t>(last_size));
   }
   call->bytes = text.Finish();
   return arrow::Status::OK();
@@ -240,6 +269,7 @@ EncodedRows RowsOf(Call call) {
       encoded.rows.emplace_back();
       continue;
     }
+    at += call.header.Size(size);
     encoded.rows.emplace_back(at, static_cast<size_t>(size));
     at += size;
     encoded.bytes += size;
@@ -279,6 +309,10 @@ arrow::Status CheckOptions(const EncodeOptions& options) {
                  "batch_bytes_max must not be below row_bytes_max: ",
                  options.batch_bytes_max);
   }
+  if (options.entry_field_number < 0 || options.entry_field_number > 15) {
+    return Error(ErrorCode::kInvalidArgument, "entry_field_number must be 0..15: ",
+                 options.entry_field_number);
+  }
   return arrow::Status::OK();
 }
 
@@ -312,7 +346,7 @@ arrow::Result<EncodedRows> RowEncoder::Encode(const arrow::RecordBatch& batch) c
   try {
     Arrays arrays;
     for (int i = 0; i < batch.num_columns(); ++i) arrays.push_back(batch.column_data(i));
-    Call call{*plan_, arrays, batch.num_rows(), nullptr, {}, {}};
+    Call call(*plan_, arrays, batch.num_rows());
     ARROW_RETURN_NOT_OK(plan_->format == internal::RowFormat::kJson
                             ? EncodeJson(&call)
                             : ProtobufRows(&call).Run());

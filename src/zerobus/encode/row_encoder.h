@@ -33,6 +33,9 @@ struct EncodeOptions {
   /// A batch whose rows take more fails as a whole (kTooLarge).
   int64_t batch_bytes_max = int64_t{2} << 30;
   NullElements null_elements = NullElements::kFail;
+  /// Not 0: each row stands behind the tag and length of this field of a message, so that
+  /// any run of rows is what a repeated field of that number is on the wire. 1 to 15.
+  int entry_field_number = 0;
 };
 
 struct FailedRow {
@@ -47,7 +50,8 @@ struct EncodedRows {
   std::vector<std::string_view> rows;
   std::vector<FailedRow> failed_rows;  ///< ascending
   int64_t bytes = 0;                   ///< sum over rows
-  /// What `rows` points into, back to back.
+  /// What `rows` points into: the rows that did not fail, back to back but for what
+  /// entry_field_number puts before each.
   std::shared_ptr<arrow::Buffer> buffer;
 };
 

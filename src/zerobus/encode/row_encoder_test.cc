@@ -521,6 +521,8 @@ TEST(RowEncoder, OtherBatchesAndBadOptionsAreRefused) {
   EXPECT_FALSE(RowEncoder::MakeJson(*schema, table, options).ok());
   options.row_bytes_max = int64_t{1} << 31;
   EXPECT_FALSE(RowEncoder::MakeJson(*schema, table, options).ok());
+  options = {.entry_field_number = 16};
+  EXPECT_FALSE(RowEncoder::MakeJson(*schema, table, options).ok());
   options = {.row_bytes_max = 10, .batch_bytes_max = 20};
   auto many = arrow::RecordBatch::Make(schema, 4, {Int64s({1, 2, 3, 4})});
   auto small = RowEncoder::MakeJson(*schema, table, options).ValueOrDie();
