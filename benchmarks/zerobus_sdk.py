@@ -78,12 +78,14 @@ def message_class():
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("Event"))
 
 
-def run_sdk(mode, grpc, http, ready_made):
+def run_sdk(mode, grpc, http, ready_made, compressed):
     import zerobus
     sdk = zerobus.ZerobusSdk(grpc, http)
     batch, small = make_batch(ROWS), make_batch(LATENCY_ROWS)
     if mode == "flight":
-        stream = sdk.create_arrow_stream(TABLE, batch.schema, *CLIENT)
+        settings = zerobus.ArrowStreamConfigurationOptions(
+            ipc_compression=zerobus.IPCCompression.ZSTD if compressed else zerobus.IPCCompression.NONE)
+        stream = sdk.create_arrow_stream(TABLE, batch.schema, *CLIENT, settings)
         found = measure(stream.ingest_batch, stream.flush,
                         lambda b: stream.wait_for_offset(stream.ingest_batch(b)), batch, small,
                         BATCHES[mode])
@@ -185,7 +187,7 @@ def cpp(mode, urls, options, compression):
 
 def contenders(mode):
     if mode == "flight":
-        return ["SDK", "ours, uncompressed", "ours, zstd", "C++, uncompressed", "C++, zstd"]
+        return ["SDK, uncompressed", "SDK, zstd", "ours, uncompressed", "ours, zstd", "C++, uncompressed", "C++, zstd"]
     return ["SDK, records ready made", "SDK, from Arrow", "ours", "C++"]
 
 
@@ -222,7 +224,8 @@ def main():
     options = parser.parse_args()
     if options.contender:
         name, mode = options.contender, options.mode[0]
-        found = (run_sdk(mode, *options.urls, "ready made" in name) if name.startswith("SDK")
+        found = (run_sdk(mode, *options.urls, "ready made" in name, "zstd" in name)
+                 if name.startswith("SDK")
                  else run_ours(mode, *options.urls,
                                "none" if "uncompressed" in name else "zstd"))
         print(json.dumps(found), flush=True)

@@ -7,6 +7,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -36,30 +38,36 @@ std::shared_ptr<arrow::RecordBatch> MakeBatch(int64_t rows) {
 /// Speaks the upload contract on Arrow's own server.
 class Peer : public flight::FlightServerBase {
  public:
-  /// What goes wrong in the n-th upload (from 0), if anything.
-  std::function<arrow::Status(int attempt)> refuse = [](int) { return arrow::Status::OK(); };
-  std::function<arrow::Status(int attempt)> refuse_at_end = refuse;
-  std::function<arrow::Status(int64_t message)> refuse_message = [](int64_t) {
-    return arrow::Status::OK();
-  };
+  ~Peer() override {
+    // TSan does not see that the threads of Arrow's server have ended.
+    MutexLock lock(mutex_);
+  }
+
+  /// What goes wrong in the n-th upload (from 0), at its n-th message, or at its end.
+  enum Moment : size_t { kStart, kMessage, kEnd };
+  using Refusal = std::function<arrow::Status(int64_t number)>;
+  void Refuse(Moment moment, Refusal refusal) {
+    MutexLock lock(mutex_);
+    refusals_[moment] = std::move(refusal);
+  }
 
   arrow::Status DoPut(const flight::ServerCallContext& context,
                       std::unique_ptr<flight::FlightMessageReader> reader,
                       std::unique_ptr<flight::FlightMetadataWriter> writer) override {
     const json request = json::parse(reader->descriptor().cmd);
-    int attempt = 0;
+    int64_t attempt = 0;
     {
       MutexLock lock(mutex_);
-      attempt = static_cast<int>(requests_.size());
+      attempt = std::ssize(requests_);
       requests_.push_back(request);
     }
-    ARROW_RETURN_NOT_OK(refuse(attempt));
+    ARROW_RETURN_NOT_OK(Check(kStart, attempt));
     ARROW_RETURN_NOT_OK(Say(*writer, {{"ready", true}, {"producer_last_sequence", 41}}));
     int64_t rows = 0;
     for (int64_t message = 0;; ++message) {
       ARROW_ASSIGN_OR_RAISE(const auto chunk, reader->Next());
       if (!chunk.data && !chunk.app_metadata) break;
-      ARROW_RETURN_NOT_OK(refuse_message(message));
+      ARROW_RETURN_NOT_OK(Check(kMessage, message));
       if (chunk.app_metadata) {
         const json metadata = json::parse(std::string_view(*chunk.app_metadata));
         if (metadata["offset_id"] != message) return arrow::Status::Invalid("offset gap");
@@ -69,7 +77,7 @@ class Peer : public flight::FlightServerBase {
         ARROW_RETURN_NOT_OK(
             Say(*writer, {{"ack_up_to_offset", message}, {"ack_up_to_records", rows}}));
     }
-    ARROW_RETURN_NOT_OK(refuse_at_end(attempt));
+    ARROW_RETURN_NOT_OK(Check(kEnd, attempt));
     {
       MutexLock lock(mutex_);
       landed_rows_ += rows;
@@ -114,7 +122,14 @@ class Peer : public flight::FlightServerBase {
     return writer.WriteMetadata(*arrow::Buffer::FromString(message.dump()));
   }
 
+  arrow::Status Check(Moment moment, int64_t number) const {
+    MutexLock lock(mutex_);
+    const Refusal& refusal = refusals_[moment];
+    return refusal ? refusal(number) : arrow::Status();
+  }
+
   mutable Mutex mutex_;
+  std::array<Refusal, 3> refusals_ GUARDED_BY(mutex_);
   std::vector<json> requests_ GUARDED_BY(mutex_);
   int64_t landed_rows_ GUARDED_BY(mutex_) = 0;
 };
@@ -156,10 +171,12 @@ TEST_F(ClientTest, SendLandsAllAndTellsHow) {
 }
 
 TEST_F(ClientTest, RetriesUnderOneKeyAlsoWhenTheAnswerWasLost) {
-  peer_.refuse = [](int attempt) { return attempt == 0 ? Unavailable() : arrow::Status(); };
-  peer_.refuse_at_end = [](int attempt) {
+  peer_.Refuse(Peer::kStart, [](int64_t attempt) {
+    return attempt == 0 ? Unavailable() : arrow::Status();
+  });
+  peer_.Refuse(Peer::kEnd, [](int64_t attempt) {
     return attempt == 1 ? Unavailable() : arrow::Status();
-  };
+  });
   const auto receipt = client_->Send("s", {MakeBatch(10)});
   ASSERT_TRUE(receipt.ok()) << receipt.status();
   const auto requests = peer_.requests();
@@ -170,7 +187,7 @@ TEST_F(ClientTest, RetriesUnderOneKeyAlsoWhenTheAnswerWasLost) {
 }
 
 TEST_F(ClientTest, GivesUpAfterTheLastAttempt) {
-  peer_.refuse = [](int) { return Unavailable(); };
+  peer_.Refuse(Peer::kStart, [](int64_t) { return Unavailable(); });
   const auto receipt = client_->Send("s", {MakeBatch(10)});
   ASSERT_FALSE(receipt.ok());
   EXPECT_EQ(ErrorName(receipt.status()), "UNREACHABLE");
@@ -179,10 +196,10 @@ TEST_F(ClientTest, GivesUpAfterTheLastAttempt) {
 }
 
 TEST_F(ClientTest, RefusalsAreNotRetried) {
-  peer_.refuse_message = [](int64_t message) {
+  peer_.Refuse(Peer::kMessage, [](int64_t message) {
     return message == 1 ? arrow::Status::Invalid("column a: value 7 does not fit")
                         : arrow::Status::OK();
-  };
+  });
   const auto receipt =
       client_->Send("s", {MakeBatch(10), MakeBatch(10), MakeBatch(10)});
   ASSERT_FALSE(receipt.ok());
@@ -244,9 +261,9 @@ TEST_F(ClientTest, WriterRefusesAnotherSchemaAndGoesOn) {
 }
 
 TEST_F(ClientTest, WriterReportsTheServersRefusalAndKeepsWhatWasAcknowledged) {
-  peer_.refuse_message = [](int64_t message) {
+  peer_.Refuse(Peer::kMessage, [](int64_t message) {
     return message == 2 ? arrow::Status::Invalid("bad batch") : arrow::Status::OK();
-  };
+  });
   auto writer = client_->OpenWriter("s", MakeBatch(0)->schema()).ValueOrDie();
   arrow::Status failure;
   for (int i = 0; i < 1000 && failure.ok(); ++i)

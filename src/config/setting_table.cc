@@ -229,6 +229,13 @@ std::vector<Setting> MemoryLimits() {
        .minimum = 1024,
        .default_bytes_max = 2 * kGiB,
        .reload = Reload::kLive},
+      {.key = "limits.free_space_min",
+       .type = Type::kBytes,
+       .default_text = "64MiB",
+       .doc = "Uploads are refused at their start (507) while the disk has less room: a "
+              "checkpoint needs about as much as the log holds. 0 asks only the disk.",
+       .apply = Assign<&Settings::limits, &Limits::free_space_min>,
+       .minimum = 0},
   };
 }
 

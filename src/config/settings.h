@@ -68,6 +68,7 @@ struct Limits {
   int64_t message_bytes_max = 0;
   int64_t request_memory_max = 0;  ///< bytes
   int64_t ingest_memory_max = 0;   ///< bytes
+  int64_t free_space_min = 0;      ///< bytes
   int columns_max = 0;
   int nesting_max = 0;
   int decompress_ratio_max = 0;

@@ -11,6 +11,7 @@
 #include <duckdb/main/database_manager.hpp>
 #include <duckdb/main/valid_checker.hpp>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 
 #include "base/error.h"
@@ -19,6 +20,7 @@
 #include "base/mutex.h"
 #include "engine/arrow_insert.h"
 #include "engine/await_result.h"
+#include "engine/durable_names.h"
 #include "engine/error.h"
 #include "engine/read_arrow.h"
 #include "engine/wal_scan.h"
@@ -182,6 +184,7 @@ struct Database::Impl {
   DatabaseOptions options;
   std::string catalog;
   bool in_memory = false;
+  std::optional<DurableNames> names;  ///< of a file
   std::atomic<uint64_t> epoch{1};
 
   mutable Mutex mutex;
@@ -225,7 +228,10 @@ arrow::Status Database::Impl::StartInstance(std::shared_ptr<duckdb::DuckDB>* out
 }
 
 arrow::Status Database::Impl::Attach(duckdb::DuckDB& target) {
-  if (!in_memory) ARROW_RETURN_NOT_OK(CheckLogBeforeOpen(options.path));
+  if (names) {
+    ARROW_RETURN_NOT_OK(CheckLogBeforeOpen(options.path));
+    names->Forget();
+  }
   try {
     duckdb::Connection connection(target);
     auto result = connection.Query("ATTACH " + schema::QuoteLiteral(options.path) +
@@ -239,7 +245,7 @@ arrow::Status Database::Impl::Attach(duckdb::DuckDB& target) {
   } catch (const std::exception& exception) {
     return TranslateOpenError(duckdb::ErrorData(exception), options.path);
   }
-  return {};
+  return names ? names->Sync() : arrow::Status();
 }
 
 Database::Database(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -272,6 +278,7 @@ arrow::Result<std::shared_ptr<Database>> Database::Open(DatabaseOptions options)
     return Error(ErrorCode::kBadConfig, "the database path is unusable: ", error.what());
   }
   impl->options = std::move(options);
+  if (!impl->in_memory) impl->names.emplace(impl->options.path);
   impl->catalog = CatalogNameOf(impl->options.path);
   ARROW_RETURN_NOT_OK(impl->StartInstance(&instance));
   ARROW_RETURN_NOT_OK(impl->Attach(*instance));
@@ -329,7 +336,12 @@ int64_t Database::wal_bytes() const {
   return bytes;
 }
 
+arrow::Status Database::SyncNames() {
+  return impl_->names ? impl_->names->Sync() : arrow::Status();
+}
+
 bool Database::invalidated() const {
+  if (impl_->names && impl_->names->failed()) return true;
   std::shared_ptr<duckdb::DuckDB> instance = impl_->Instance();
   if (!instance) return true;
   try {

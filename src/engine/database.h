@@ -75,6 +75,11 @@ class Database {
   /// Size of the write-ahead log beside the file now, 0 in memory.
   int64_t wal_bytes() const;
 
+  /// After each commit, before it is acknowledged: the names of the file and of its log are
+  /// durable (DurableNames). Nothing to do but to look, unless a checkpoint has begun
+  /// another log. Errors: kStorageUnavailable; the storage is then invalidated.
+  arrow::Status SyncNames();
+
   /// Grows each time the storage was detached and attached again; connections made before
   /// then are to be dropped.
   uint64_t epoch() const;

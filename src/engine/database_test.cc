@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/ids.h"
+#include "base/thread_sanitizer.h"
 #include "engine/error.h"
 
 namespace arrowport::engine {
@@ -155,6 +156,7 @@ TEST_F(DatabaseTest, SettingsAreApplied) {
 }
 
 TEST_F(DatabaseTest, SecondProcessIsToldWhoHoldsTheFile) {
+  if (kThreadSanitizer) GTEST_SKIP() << kNoForkUnderTsan;
   int ready[2];
   int stop[2];
   ASSERT_EQ(pipe(ready), 0);
@@ -184,11 +186,13 @@ TEST_F(DatabaseTest, SecondProcessIsToldWhoHoldsTheFile) {
 }
 
 TEST_F(DatabaseTest, LogOfAKilledProcessIsReplayed) {
+  if (kThreadSanitizer) GTEST_SKIP() << kNoForkUnderTsan;
   LeaveLogBehind(5);
   EXPECT_EQ(CountRows(*Open().ValueOrDie()), 500);
 }
 
 TEST_F(DatabaseTest, TruncatedLogOpensWithWholeTransactions) {
+  if (kThreadSanitizer) GTEST_SKIP() << kNoForkUnderTsan;
   LeaveLogBehind(5);
   const std::string data = ReadFile(path_);
   const std::string log = ReadFile(wal_);
@@ -208,6 +212,7 @@ TEST_F(DatabaseTest, TruncatedLogOpensWithWholeTransactions) {
 }
 
 TEST_F(DatabaseTest, DamagedLogIsRefusedAndLeftAlone) {
+  if (kThreadSanitizer) GTEST_SKIP() << kNoForkUnderTsan;
   LeaveLogBehind(5);
   const std::string log = ReadFile(wal_);
 
@@ -235,6 +240,7 @@ TEST_F(DatabaseTest, DamagedLogIsRefusedAndLeftAlone) {
 
 // Every single damaged length byte: never a silent loss of whole transactions behind it.
 TEST_F(DatabaseTest, DamagedLengthDoesNotHideLaterTransactions) {
+  if (kThreadSanitizer) GTEST_SKIP() << kNoForkUnderTsan;
   LeaveLogBehind(3);
   const std::string data = ReadFile(path_);
   const std::string log = ReadFile(wal_);
@@ -257,6 +263,7 @@ TEST_F(DatabaseTest, DamagedLengthDoesNotHideLaterTransactions) {
 }
 
 TEST_F(DatabaseTest, LogWithoutItsFileIsNotDeleted) {
+  if (kThreadSanitizer) GTEST_SKIP() << kNoForkUnderTsan;
   LeaveLogBehind(1);
   fs::rename(path_, path_ + ".away");
   auto opened = Open();

@@ -11,6 +11,7 @@ using sink::TargetColumns;
 
 arrow::Result<TableTarget::Look> TableTarget::LookFor(
     const std::shared_ptr<arrow::Schema>& incoming) const {
+  ARROW_RETURN_NOT_OK(sink_->CheckRoom());
   ARROW_ASSIGN_OR_RAISE(auto table, sink_->Plan(name_, incoming, *options_));
   ARROW_ASSIGN_OR_RAISE(CastPlan plan, CastPlan::Make(incoming, TargetColumns(*table),
                                                       schema::SchemaMode::kStrict));

@@ -26,7 +26,7 @@ class TableTarget {
   };
 
   /// Looks, changes nothing: what is refused later must not have made a table.
-  /// Errors: kSchemaMismatch, kUnsupportedType, kStorageUnavailable.
+  /// Errors: kSchemaMismatch, kUnsupportedType, kStorageUnavailable, kNoSpace.
   arrow::Result<Look> LookFor(const std::shared_ptr<arrow::Schema>& incoming) const;
 
   /// The table ready to be written to, read afresh.

@@ -231,7 +231,10 @@ arrow::Result<bool> Execution::OpenOnce() {
     if (stop_) stream_->Interrupt();
   }
   auto status = open_stream_->Start(*statement_, request_.parameters);
-  if (commit_lock != nullptr) commit_lock->Unlock();
+  if (commit_lock != nullptr) {
+    if (status.ok()) status = core_->options.database->SyncNames();
+    commit_lock->Unlock();
+  }
   ARROW_RETURN_NOT_OK(status);
   return true;
 }

@@ -52,12 +52,14 @@ arrow::Result<Storage> OpenStorage(const config::Settings& settings,
   sink::DuckDbSinkOptions sink_options;
   sink_options.checkpoint_wal_bytes = settings.duckdb.checkpoint_wal_bytes;
   sink_options.wal_bytes_max = settings.duckdb.wal_bytes_max;
+  sink_options.free_space_min = settings.limits.free_space_min;
   ARROW_ASSIGN_OR_RAISE(storage.sink, sink::DuckDbSink::Make(storage.database, sink_options));
   sink::DeltaSinkOptions delta;
   delta.root = settings.delta_config.table_path;
   delta.checkpoint_interval = settings.delta_config.checkpoint_interval;
   delta.enable_change_feed = settings.delta_config.enable_cdc;
   delta.idempotency_window_hours = settings.idempotency_window_hours;
+  delta.free_space_min = settings.limits.free_space_min;
   delta.on_commit = CommitCounter(std::move(metrics));
   storage.delta = sink::DeltaSink::Make(std::move(delta));
   // Object stores are refused where a table there is named, not at start.

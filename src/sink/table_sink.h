@@ -132,6 +132,10 @@ class TableSink {
   virtual arrow::Result<std::shared_ptr<const Table>> Open(
       const schema::TableName& name) = 0;
 
+  /// Whether there is room for more; asked before an upload is taken in. Errors:
+  /// kNoSpace.
+  virtual arrow::Status CheckRoom() const { return {}; }
+
   /// The table that takes rows of `incoming`: as it is, or as it will be where it has to
   /// be made or, if `options` allow it, changed. Changes nothing itself: what is refused
   /// later must not have made a table. Errors: kSchemaMismatch, kUnsupportedType naming

@@ -215,8 +215,8 @@ def test_killed_send_leaves_whole_rows(emulator, tmp_path):
 def test_a_batch_from_a_pipe_is_sent_when_it_is_there(emulator):
     """Not when a mebibyte is."""
     sender = subprocess.Popen(
-        [binary(), "zerobus", "send", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        env=clean_environment() | environment(emulator), preexec_fn=child_of_test)
+        child_of_test([binary(), "zerobus", "send", "-"]), stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, env=clean_environment() | environment(emulator))
     try:
         with pa.ipc.new_stream(sender.stdin, table().schema) as stream:
             for first in (900_000, 900_010):

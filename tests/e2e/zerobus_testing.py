@@ -67,8 +67,8 @@ class Emulator:
     def __enter__(self):
         with open(self.folder / "output.txt", "ab") as output:
             self.process = subprocess.Popen(
-                list(map(str, self.command)), env=clean_environment(), stdin=subprocess.DEVNULL,
-                stdout=output, stderr=output, preexec_fn=child_of_test)
+                child_of_test(self.command), env=clean_environment(), stdin=subprocess.DEVNULL,
+                stdout=output, stderr=output)
 
         def up():
             assert self.process.poll() is None, (self.folder / "output.txt").read_text()

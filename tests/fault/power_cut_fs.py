@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 """A file system that forgets, at a power cut, what nobody synced.
 
-    power_cut_fs.py MOUNT STATE [--ignore-syncs files|folders] [--journal]
+    power_cut_fs.py MOUNT STATE [--ignore-syncs files|folders]
 
 Mounts at MOUNT what lies in STATE. File content is durable after fsync of the file, a name after
 fsync of its folder; a rename within a folder is one step. The rest is at the mercy of the cut.
-With --journal the sync of a file makes all names before it durable too: no standard promises it, but
-ext4, XFS and btrfs do it.
+(ext4, XFS and btrfs keep the names of synced files, too; no standard promises it.)
 Speaks the kernel's protocol on /dev/fuse (linux/fuse.h, version 7.31); needs root, no library.
 
 Commands on standard input, each answered by one line on standard output:
@@ -142,8 +141,7 @@ class Chance:
 class Disk:
     """Nodes by number, and the operations of the protocol as methods named by opcode."""
 
-    def __init__(self, state, ignored, journal):
-        self.journal = journal
+    def __init__(self, state, ignored):
         self.ignored = {"files": File, "folders": Folder}.get(ignored, ())
         self.failing_sync = None
         self.syncs = 0
@@ -341,9 +339,6 @@ class Disk:
             raise Failure(errno.EIO)
         if not isinstance(node, self.ignored):
             node.sync()
-            for folder in self.nodes.values() if self.journal else ():
-                if isinstance(folder, Folder):
-                    folder.sync()
         return b""
 
     op_30_fsyncdir = op_20_fsync
@@ -414,9 +409,8 @@ def main():
     parser.add_argument("mount")
     parser.add_argument("state")
     parser.add_argument("--ignore-syncs", choices=["files", "folders"])
-    parser.add_argument("--journal", action="store_true")
     arguments = parser.parse_args()
-    disk = Disk(arguments.state, arguments.ignore_syncs, arguments.journal)
+    disk = Disk(arguments.state, arguments.ignore_syncs)
     mount = Mount(arguments.mount, disk)
     print("ready", flush=True)
     waiting = [sys.stdin.fileno(), mount.device]

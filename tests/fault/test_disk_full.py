@@ -25,9 +25,10 @@ def small_disk(tmp_path):
 
 
 class Place:
-    """Where a backend keeps its tables on the small disk, and how they are named."""
+    """Where a backend keeps its tables on the small disk, and how they are named. Without a floor
+    only the disk itself refuses."""
 
-    def __init__(self, backend, disk, run):
+    def __init__(self, backend, disk, run, free_space_min=0):
         if backend == "delta":
             pytest.importorskip("deltalake")
         self.backend = backend
@@ -35,6 +36,7 @@ class Place:
         self.prefix = "delta." if backend == "delta" else ""
         self.path = disk / ("lake" if backend == "delta" else "landing.duckdb")
         self.server = Server(run, "--delta-path", disk / "lake", "--set", "delta_options.commit_interval_ms=0",
+                             "--set", f"limits.free_space_min={free_space_min}",
                              db=str(disk / "landing.duckdb") if backend == "duckdb" else "landing.duckdb")
 
 
@@ -94,6 +96,31 @@ def test_disk_full_and_back(small_disk, tmp_path, backend):
             assert send(f"after-{number}").status == 200
         assert server.stop() == 0
     ledger.verify(place.path, "filled")
+
+
+@BACKENDS
+def test_refused_before_the_disk_is_full(small_disk, tmp_path, backend):
+    """Below the floor an upload is refused before it is read; a repeat and reads are answered."""
+    ledger = Ledger()
+    place = Place(backend, small_disk, tmp_path / "run", free_space_min=16 << 20)
+    with place.server as server:
+        def send(key):
+            return server.ingest("kept", ledger.send(key, 1_000), key=key, parameters=place.settings)
+
+        assert send("before").status == 200
+        ballast = fill(small_disk, leave=8 << 20)
+        refused = send("during")
+        assert (refused.status, refused.code) == (507, "NO_SPACE"), refused.body
+        assert "limits.free_space_min" in refused.json["message"] and refused.json["retriable"] is True
+        for mode in ({"idempotency_key": "f"}, {"commit": "batch", "producer": "p", "sequence": 0}):
+            with server.flight() as client, pytest.raises((pa.ArrowException, OSError), match="nearly full"):
+                put(client, command("kept", **mode, **place.settings), [ledger.batch("f", 10)])
+        again = send("before")
+        assert again.status == 200 and again.json["idempotent_replay"] is True
+        assert server.value(f"SELECT count(*) FROM {place.prefix}kept") == 1_000
+        ballast.unlink()
+        assert send("during").status == 200
+        assert server.stop() == 0
 
 
 def refused_key(ledger):

@@ -12,6 +12,7 @@
 #include "sink/delta/member.h"
 #include "sink/delta/table_registry.h"
 #include "sink/delta/upkeep.h"
+#include "sink/free_space.h"
 
 namespace arrowport::sink {
 namespace {
@@ -63,14 +64,19 @@ std::string_view DeltaSink::durability() const {
 
 arrow::Status DeltaSink::CheckBuilt() const {
   if (options_.root.find("://") == std::string::npos) return {};
-  return Error(ErrorCode::kNotBuilt,
-               "delta_config.table_path: only local folders are built yet, not: ",
-               options_.root);
+  return Error(
+      ErrorCode::kNotBuilt,
+      "delta_config.table_path: only local folders are built yet, not: ", options_.root);
 }
 
 arrow::Status DeltaSink::CheckName(const schema::TableName& name) const {
   ARROW_RETURN_NOT_OK(CheckBuilt());
   return CheckDeltaName(name);
+}
+
+arrow::Status DeltaSink::CheckRoom() const {
+  ARROW_RETURN_NOT_OK(CheckBuilt());
+  return CheckFreeSpace(options_.root, options_.free_space_min);
 }
 
 arrow::Result<std::shared_ptr<OpenTable>> DeltaSink::FindToRead(
@@ -131,7 +137,8 @@ std::vector<WriteOutcome> DeltaSink::CommitGroup(std::span<const WriteUnit> unit
     if (taken[first]) continue;
     std::vector<size_t> members;
     for (size_t i = first; i < units.size(); ++i) {
-      const bool together = !taken[i] && units[i].table->name == units[first].table->name &&
+      const bool together = !taken[i] &&
+                            units[i].table->name == units[first].table->name &&
                             OptionsOf(units[i]) == OptionsOf(units[first]);
       if (!together) continue;
       taken[i] = true;
@@ -156,8 +163,7 @@ void DeltaSink::CommitTable(std::span<const WriteUnit> units,
   requests.reserve(members.size());
   for (const size_t member : members) requests.push_back(MemberOf(units[member]));
   const auto committed = (*table)->table().Append(
-      requests,
-      DeltaOptionsOf(OptionsOf(first), registry_->options().new_tables));
+      requests, DeltaOptionsOf(OptionsOf(first), registry_->options().new_tables));
   bool reopen = false, any = false;
   for (size_t i = 0; i < members.size(); ++i) {
     const WriteUnit& unit = units[members[i]];
@@ -255,9 +261,9 @@ arrow::Result<SharedTable> DeltaSink::Share(const schema::TableName& name) {
     return Error(ErrorCode::kTableNotFound, "no such Delta table: ", name.ToString());
   }
   SharedTable shared;
-  ARROW_ASSIGN_OR_RAISE(shared.store, OpenTableFolder(options_.root, name,
-                                                      options_.durability,
-                                                      IfMissing::kRefuse));
+  ARROW_ASSIGN_OR_RAISE(
+      shared.store,
+      OpenTableFolder(options_.root, name, options_.durability, IfMissing::kRefuse));
   // Of the open table, so that it counts as used.
   delta::DeltaTable* table = &open->table();
   shared.table = std::shared_ptr<delta::DeltaTable>(std::move(open), table);

@@ -26,9 +26,11 @@ struct DeltaSinkOptions {
   bool enable_change_feed = false;  ///< of tables made here
   int encoders = 0;                 ///< files encoded at a time; 0: one per processor
   size_t tables_max = 1024;         ///< kept open
+  int64_t free_space_min = 0;       ///< bytes; CheckRoom fails below
   const Clock* clock = &SystemClock();
   /// Told of every commit tried, on the committing thread; may be null, must not block.
-  std::function<void(const schema::TableName& name, const arrow::Status& status)> on_commit;
+  std::function<void(const schema::TableName& name, const arrow::Status& status)>
+      on_commit;
 };
 
 /// A table as its writers use it, for work beside them.
@@ -57,6 +59,7 @@ class DeltaSink final : public TableSink {
   CommitScope commit_scope() const override { return CommitScope::kTable; }
   NameCase name_case() const override { return NameCase::kSignificant; }
   arrow::Status CheckName(const schema::TableName& name) const override;
+  arrow::Status CheckRoom() const override;
 
   arrow::Result<std::shared_ptr<const Table>> Open(
       const schema::TableName& name) override;
@@ -82,7 +85,8 @@ class DeltaSink final : public TableSink {
   /// Of every table in use.
   arrow::Status Checkpoint() override;
 
-  /// The handle of the writers, its newest state read. Errors: kTableNotFound, and as Open.
+  /// The handle of the writers, its newest state read. Errors: kTableNotFound, and as
+  /// Open.
   arrow::Result<SharedTable> Share(const schema::TableName& name);
   /// Of the tables in use now: what this process knows of them, without reading.
   void VisitTables(

@@ -8,6 +8,7 @@
 #include "sink/duckdb/bulk_write.h"
 #include "sink/duckdb/ledger.h"
 #include "sink/duckdb/sink_state.h"
+#include "sink/free_space.h"
 
 namespace arrowport::sink {
 namespace {
@@ -209,6 +210,11 @@ std::string_view DuckDbSink::durability() const {
   return state_->database->in_memory() ? "memory" : "file";
 }
 
+arrow::Status DuckDbSink::CheckRoom() const {
+  if (state_->database->in_memory()) return {};
+  return CheckFreeSpace(state_->database->path(), state_->options.free_space_min);
+}
+
 int64_t DuckDbSink::version() const { return state_->version.load(); }
 
 DuckDbSinkCounters DuckDbSink::counters() const {
@@ -283,7 +289,8 @@ arrow::Status DuckDbSink::Checkpoint() {
   SinkState& state = *state_;
   ARROW_RETURN_NOT_OK(state.Healthy());
   const auto start = std::chrono::steady_clock::now();
-  const auto deadline = start + std::chrono::milliseconds(state.options.checkpoint_wait_ms);
+  const auto deadline =
+      start + std::chrono::milliseconds(state.options.checkpoint_wait_ms);
   auto pause = std::chrono::milliseconds(5);
   for (;;) {
     arrow::Status status;
@@ -295,7 +302,8 @@ arrow::Status DuckDbSink::Checkpoint() {
     const auto now = std::chrono::steady_clock::now();
     if (now >= deadline) {
       return MakeError(ErrorCode::kOverloaded,
-                       "a checkpoint has to wait for a long write: " + status.message(), 5);
+                       "a checkpoint has to wait for a long write: " + status.message(),
+                       5);
     }
     MutexLock lock(state.keeper_mutex);
     if (state.stop) return status;

@@ -1,8 +1,8 @@
 // The TableSink of a DuckDB storage, a file or in memory.
 #pragma once
 
-#include <cstdint>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 
 #include "base/clock.h"
@@ -28,6 +28,7 @@ struct DuckDbSinkOptions {
   int64_t ddl_wait_ms = 10000;
   /// How long an ordered checkpoint waits for the transactions under way.
   int64_t checkpoint_wait_ms = 30000;
+  int64_t free_space_min = 0;  ///< bytes; CheckRoom fails below
   const Clock* clock = &SystemClock();
 };
 
@@ -54,6 +55,7 @@ class DuckDbSink final : public DdlTableSink {
   std::string_view backend() const override;
   std::string_view durability() const override;
   BulkShape bulk_shape() const override { return {engine::kRowGroupRows, false}; }
+  arrow::Status CheckRoom() const override;
   arrow::Result<std::shared_ptr<const Table>> Open(
       const schema::TableName& name) override;
   arrow::Result<std::shared_ptr<const Table>> Create(

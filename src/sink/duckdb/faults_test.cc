@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/fault_point.h"
+#include "base/thread_sanitizer.h"
 #include "sink/duckdb/sink_test_fixture.h"
 
 namespace arrowport::sink {
@@ -17,15 +18,6 @@ namespace {
 
 constexpr int64_t kRowsPerUnit = 700;
 constexpr auto kPatience = std::chrono::seconds(60);
-
-#if defined(__SANITIZE_THREAD__)
-constexpr bool kThreadSanitizer = true;
-#elif defined(__has_feature)
-constexpr bool kThreadSanitizer = __has_feature(thread_sanitizer);
-#else
-constexpr bool kThreadSanitizer = false;
-#endif
-constexpr char kNoFork[] = "TSan does not follow a process forked from one with threads";
 
 class FaultsTest : public SinkFixture {
  protected:
@@ -128,7 +120,7 @@ class FaultsTest : public SinkFixture {
 };
 
 TEST_F(FaultsTest, KilledAnywhereNothingAcknowledgedIsLostAndNothingIsTorn) {
-  if (kThreadSanitizer) GTEST_SKIP() << kNoFork;
+  if (kThreadSanitizer) GTEST_SKIP() << kNoForkUnderTsan;
   for (const char* fault :
        {"sink.insert.before=kill@9", "sink.insert.after=kill@9",
         "sink.commit.before=kill@9", "sink.commit.after=kill@9",
@@ -151,7 +143,7 @@ TEST_F(FaultsTest, KilledAnywhereNothingAcknowledgedIsLostAndNothingIsTorn) {
 }
 
 TEST_F(FaultsTest, KilledAfterCommitTheLedgerHasTheKey) {
-  if (kThreadSanitizer) GTEST_SKIP() << kNoFork;
+  if (kThreadSanitizer) GTEST_SKIP() << kNoForkUnderTsan;
   const Acknowledged acknowledged = KillAt("sink.commit.after=kill@1");
   EXPECT_TRUE(acknowledged.empty());
   OpenSink();

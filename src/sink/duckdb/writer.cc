@@ -78,6 +78,11 @@ CommitResult Writer::Commit(arrow::Status* status) {
   engine::Connection::CommitOutcome outcome = connection_->Commit();
   *status = std::move(outcome.status);
   if (outcome.committed) {
+    arrow::Status named = database_.SyncNames();
+    if (!named.ok()) {
+      *status = std::move(named);
+      return CommitResult::kUnknown;
+    }
     return status->ok() ? CommitResult::kCommitted
                         : CommitResult::kCommittedCheckpointFailed;
   }

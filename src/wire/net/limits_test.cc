@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "base/thread_sanitizer.h"
 #include "wire/net/bind.h"
 #include "wire/net/testing_http2.h"
 #include "wire/net/testing_server.h"
@@ -22,13 +23,7 @@ using testing::TestServer;
 constexpr char kHold[] = "/test/Hold";
 
 // TSan keeps a shadow of what a thread touches: that is resident too.
-#if defined(__SANITIZE_THREAD__)
-constexpr int64_t kShadowFactor = 4;
-#elif defined(__has_feature)
-constexpr int64_t kShadowFactor = __has_feature(thread_sanitizer) ? 4 : 1;
-#else
-constexpr int64_t kShadowFactor = 1;
-#endif
+constexpr int64_t kShadowFactor = kThreadSanitizer ? 4 : 1;
 
 bool Contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
