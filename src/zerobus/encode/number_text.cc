@@ -102,7 +102,8 @@ inline char* WriteFraction(const Digits& digits, char* at) {
   if (digits.whole > 8) [[unlikely]] {
     *at = digits.first;
     StoreOthers(digits, at + 1);
-    std::memmove(at + digits.whole + 1, at + digits.whole, kShortestDigits);
+    std::memmove(at + digits.whole + 1, at + digits.whole,
+                 static_cast<size_t>(kShortestDigits - digits.whole));
     at[digits.whole] = '.';
     return at + digits.count + 1;
   }

@@ -92,7 +92,7 @@ struct Scaled {
   uint64_t significand;
   bool regular;  ///< else the next double below is only half as far as that above
   int k;
-  int shift;  ///< value = power * (significand << shift) / 2^128 units
+  int shift;  ///< 1 to 4: value = power * (significand << shift) / 2^128 units
   const PowerOf10* power;
 };
 
