@@ -54,6 +54,7 @@ arrow::Result<std::shared_ptr<const Encoding>> Encoding::Make(
 arrow::Status Encoding::MakeRecord(const Options& options,
                                    const std::string& descriptor) {
   encode::EncodeOptions encode_options;
+  encode_options.entry_field_number = kRecordsField;
   encode_options.row_bytes_max =
       request_bytes_max_ - (RecordRequestBytes(request_bytes_max_) - request_bytes_max_);
   encode_options.null_elements = options.null_elements == NullElements::kDrop
@@ -125,10 +126,8 @@ arrow::Result<Converted> Encoding::ConvertRecords(
         {first_row + row.row, std::make_shared<const arrow::Status>(
                                   AsFailure(ErrorKind::kConversion, row.status))});
   }
-  std::erase_if(encoded.rows, [](std::string_view row) { return row.data() == nullptr; });
-  converted.encoded_rows = static_cast<int64_t>(encoded.rows.size());
-  ARROW_ASSIGN_OR_RAISE(converted.requests,
-                        MakeRecordRequests(encoded.rows, request_bytes_max_, delivery));
+  converted.encoded_rows = std::ssize(encoded.rows) - std::ssize(encoded.failed_rows);
+  converted.requests = MakeRecordRequests(encoded, request_bytes_max_, delivery);
   for (const Request& request : converted.requests) {
     converted.encoded_bytes += request.bytes;
   }

@@ -1,7 +1,6 @@
 #include "zerobus/record_protocol.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/error.h"
 #include "zerobus/failure.h"
@@ -14,7 +13,6 @@ using databricks::zerobus::EphemeralStreamRequest;
 using databricks::zerobus::EphemeralStreamResponse;
 using databricks::zerobus::RecordType;
 
-constexpr uint32_t kRecordsField = 1;  // of ProtoEncodedRecordBatch, JsonRecordBatch
 // Three nested tags with lengths, and an offset.
 constexpr int64_t kEnvelopeBytesMax = 32;
 constexpr int64_t kSignalSecondsMax = 24 * 3600;
@@ -133,38 +131,32 @@ int64_t RecordRequestBytes(int64_t row_bytes) {
          kEnvelopeBytesMax;
 }
 
-arrow::Result<std::vector<Request>> MakeRecordRequests(
-    const std::vector<std::string_view>& rows, int64_t request_bytes_max,
-    const std::shared_ptr<Delivery>& delivery) {
+std::vector<Request> MakeRecordRequests(const encode::EncodedRows& rows,
+                                        int64_t request_bytes_max,
+                                        const std::shared_ptr<Delivery>& delivery) {
   std::vector<Request> requests;
-  size_t begin = 0;
-  while (begin < rows.size()) {
-    int64_t bytes = 0;
-    size_t end = begin;
-    while (end < rows.size()) {
-      const size_t size = rows[end].size();
-      const auto entry =
-          static_cast<int64_t>(LengthFieldSize(kRecordsField, size) + size);
-      if (end > begin && bytes + entry + kEnvelopeBytesMax > request_bytes_max) break;
-      bytes += entry;
-      ++end;
+  Request request;
+  request.delivery = delivery;
+  int64_t begin = 0;
+  auto close = [&] {
+    request.records = arrow::SliceBuffer(rows.buffer, begin, request.bytes);
+    requests.push_back(request);
+    begin += request.bytes;
+    request.first_row += request.rows;
+    request.rows = 0;
+    request.bytes = 0;
+  };
+  for (std::string_view row : rows.rows) {
+    if (row.data() == nullptr) continue;
+    const auto entry =
+        static_cast<int64_t>(LengthFieldSize(kRecordsField, row.size()) + row.size());
+    if (request.rows > 0 && request.bytes + entry + kEnvelopeBytesMax > request_bytes_max) {
+      close();
     }
-    ARROW_ASSIGN_OR_RAISE(std::shared_ptr<arrow::Buffer> records,
-                          arrow::AllocateBuffer(bytes));
-    uint8_t* into = records->mutable_data();
-    for (size_t i = begin; i < end; ++i) {
-      into = WriteLengthField(kRecordsField, rows[i].size(), into);
-      into = std::copy(rows[i].begin(), rows[i].end(), into);
-    }
-    Request request;
-    request.rows = static_cast<int64_t>(end - begin);
-    request.bytes = bytes;
-    request.records = std::move(records);
-    request.delivery = delivery;
-    request.first_row = static_cast<int64_t>(begin);
-    requests.push_back(std::move(request));
-    begin = end;
+    request.bytes += entry;
+    ++request.rows;
   }
+  if (request.rows > 0) close();
   return requests;
 }
 

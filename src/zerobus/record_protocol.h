@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "zerobus/encode/row_encoder.h"
 #include "zerobus/protocol/zerobus.pb.h"
 #include "zerobus/stream_protocol.h"
 
@@ -35,12 +36,16 @@ class RecordProtocol final : public StreamProtocol {
   std::shared_ptr<arrow::Buffer> open_message_;
 };
 
-/// Rows gathered into requests under a limit. `rows` are encoded ones, none of them null;
-/// requests count them from 0. Each request holds at least one row; one above the limit
-/// by itself is the caller's to refuse before.
-arrow::Result<std::vector<Request>> MakeRecordRequests(
-    const std::vector<std::string_view>& rows, int64_t request_bytes_max,
-    const std::shared_ptr<Delivery>& delivery);
+/// Of ProtoEncodedRecordBatch and JsonRecordBatch: the records.
+constexpr int kRecordsField = 1;
+
+/// Rows gathered into requests under a limit; the requests share their bytes. `rows` were
+/// encoded as entries of kRecordsField; requests count those that did not fail from 0. Each
+/// request holds at least one row; one above the limit by itself is the caller's to refuse
+/// before.
+std::vector<Request> MakeRecordRequests(const encode::EncodedRows& rows,
+                                        int64_t request_bytes_max,
+                                        const std::shared_ptr<Delivery>& delivery);
 
 /// What a request of one row of `row_bytes` takes, envelope included, at most.
 int64_t RecordRequestBytes(int64_t row_bytes);

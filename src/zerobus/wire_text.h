@@ -26,15 +26,7 @@ inline void AppendLengthField(uint32_t number, uint64_t size, std::string* out) 
   AppendVarint(size, out);
 }
 
-/// The same, into `into`, which has room for LengthFieldSize bytes. Returns what follows.
-inline uint8_t* WriteLengthField(uint32_t number, uint64_t size, uint8_t* into) {
-  for (uint64_t value : {uint64_t{number} << 3 | 2, size}) {
-    for (; value >= 0x80; value >>= 7) *into++ = static_cast<uint8_t>(value | 0x80);
-    *into++ = static_cast<uint8_t>(value);
-  }
-  return into;
-}
-
+/// How many bytes that takes.
 inline size_t LengthFieldSize(uint32_t number, uint64_t size) {
   return VarintSize(uint64_t{number} << 3 | 2) + VarintSize(size);
 }

@@ -30,10 +30,6 @@ int64_t Load(const uint8_t* raw, int64_t position) {
 constexpr std::string_view kNullPhrase = "null where none may be: ";
 constexpr std::string_view kOutOfBoundsPhrase = "encoded value points outside its array: ";
 
-arrow::Status OutOfBounds(const FieldPlan& plan) {
-  return Error(ErrorCode::kBadData, kOutOfBoundsPhrase, plan.path);
-}
-
 }  // namespace
 
 void FailCell(const Frame& frame, int64_t slot, ErrorCode code, std::string_view phrase,
@@ -61,7 +57,7 @@ arrow::Status CellSource::AddLayers(std::shared_ptr<arrow::ArrayData> array) {
       return arrow::Status::OK();
     }
     if (type.id() == arrow::Type::RUN_END_ENCODED) {
-      if (array->child_data.size() != 2) return OutOfBounds(*plan_);
+      if (array->child_data.size() != 2) return OutOfBounds();
       layer.kind = LayerKind::kRunEnds;
       layer.index_bytes = arrow::internal::checked_cast<const arrow::FixedWidthType&>(
                               *array->child_data[0]->type)
@@ -73,7 +69,7 @@ arrow::Status CellSource::AddLayers(std::shared_ptr<arrow::ArrayData> array) {
       array = array->child_data[1];
       continue;
     }
-    if (array->buffers.empty()) return OutOfBounds(*plan_);
+    if (array->buffers.empty()) return OutOfBounds();
     if (array->buffers[0] && array->GetNullCount() != 0) {
       layer.kind = LayerKind::kValidity;
       layers_.push_back(layer);
@@ -82,7 +78,7 @@ arrow::Status CellSource::AddLayers(std::shared_ptr<arrow::ArrayData> array) {
       values_ = std::move(array);
       return arrow::Status::OK();
     }
-    if (!array->dictionary) return OutOfBounds(*plan_);
+    if (!array->dictionary) return OutOfBounds();
     const auto& index_type = arrow::internal::checked_cast<const arrow::FixedWidthType&>(
         *static_cast<const arrow::DictionaryType&>(type).index_type());
     layer.kind = LayerKind::kDictionary;
@@ -215,25 +211,35 @@ Selection CellSource::Resolve(const Selection& cells, const Frame& frame) {
   return current;
 }
 
-arrow::Result<int64_t> CellSource::ResolveOne(int64_t element) const {
+int64_t CellSource::FollowLayers(int64_t element) const {
   for (const Layer& layer : layers_) {
     switch (layer.kind) {
       case LayerKind::kAllNull:
-        return -1;
+        return kNull;
       case LayerKind::kValidity:
         if (!arrow::bit_util::GetBit(layer.data->buffers[0]->data(),
                                      layer.data->offset + element)) {
-          return -1;
+          return kNull;
         }
         break;
       case LayerKind::kDictionary:
       case LayerKind::kRunEnds:
         element = Follow(layer, element);
-        if (element < 0) return OutOfBounds(*plan_);
+        if (element < 0) return kOutOfBounds;
         break;
     }
   }
   return element;
+}
+
+arrow::Result<int64_t> CellSource::ResolveOne(int64_t element) const {
+  const int64_t found = Find(element);
+  if (found == kOutOfBounds) return OutOfBounds();
+  return found;
+}
+
+arrow::Status CellSource::OutOfBounds() const {
+  return Error(ErrorCode::kBadData, kOutOfBoundsPhrase, plan_->path);
 }
 
 }  // namespace arrowport::zerobus::encode::internal

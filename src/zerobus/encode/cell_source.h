@@ -20,7 +20,7 @@ namespace arrowport::zerobus::encode::internal {
 void FailCell(const Frame& frame, int64_t slot, ErrorCode code, std::string_view phrase,
               const FieldPlan& plan);
 
-/// Belongs to one encoding task; keeps scratch between blocks.
+/// Belongs to one call; keeps scratch between blocks.
 class CellSource {
  public:
   /// `array` must outlive the source. REQUIRES: structurally valid (Array::Validate).
@@ -32,8 +32,15 @@ class CellSource {
   /// the next call.
   Selection Resolve(const Selection& cells, const Frame& frame);
 
-  /// The same for one cell. Below 0: null. Errors: kBadData.
+  static constexpr int64_t kNull = -1;
+  static constexpr int64_t kOutOfBounds = -2;
+  /// The same for one cell: an element of values(), kNull or kOutOfBounds.
+  int64_t Find(int64_t element) const {
+    return layers_.empty() ? element : FollowLayers(element);
+  }
+  /// Find, with the error of kOutOfBounds instead: kBadData.
   arrow::Result<int64_t> ResolveOne(int64_t element) const;
+  arrow::Status OutOfBounds() const;
 
   /// What the elements of Resolve refer to.
   const std::shared_ptr<arrow::ArrayData>& values() const { return values_; }
@@ -50,6 +57,7 @@ class CellSource {
 
   explicit CellSource(const FieldPlan& plan) : plan_(&plan) {}
   arrow::Status AddLayers(std::shared_ptr<arrow::ArrayData> array);
+  int64_t FollowLayers(int64_t element) const;
   static int64_t ReadIndex(const Layer& layer, const uint8_t* raw, int64_t position);
   /// The element behind `element`, -1 when out of bounds.
   static int64_t Follow(const Layer& layer, int64_t element);

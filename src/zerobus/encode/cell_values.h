@@ -174,8 +174,8 @@ struct DecimalReader {
   bool is_signed;
   int32_t scale;
   DecimalColumn column;
-  /// False, with nothing appended, when the value does not fit the column.
-  bool Append(int64_t i, std::string* out) const {
+  /// As WriteDecimal.
+  char* Write(int64_t i, char* out) const {
     WideInteger integer{};
     const uint8_t* at = raw + i * value_bytes;
     integer.limb_count = value_bytes <= 8 ? 2 : value_bytes / 8;
@@ -184,7 +184,7 @@ struct DecimalReader {
       std::memset(reinterpret_cast<uint8_t*>(integer.limbs) + value_bytes, 0xff,
                   static_cast<size_t>(16 - value_bytes));
     }
-    return AppendDecimal(integer, scale, column, out);
+    return WriteDecimal(integer, scale, column, out);
   }
 };
 

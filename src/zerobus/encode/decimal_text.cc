@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <string_view>
 
 namespace arrowport::zerobus::encode::internal {
 namespace {
@@ -12,7 +13,6 @@ __extension__ using Uint128 = unsigned __int128;
 constexpr uint64_t kChunk = 10'000'000'000'000'000'000U;  // 10^19, the largest in 64 bits
 constexpr int kChunkDigits = 19;
 constexpr int kDigitsMax = 5 * kChunkDigits;
-constexpr int kDecimalDigitsMax = 80;
 
 void Negate(WideInteger* value) {
   bool carry = true;
@@ -55,8 +55,8 @@ std::string_view Digits(WideInteger value, char (&buffer)[kDigitsMax]) {
 
 }  // namespace
 
-bool AppendDecimal(const WideInteger& integer, int32_t scale, DecimalColumn column,
-                   std::string* out) {
+char* WriteDecimal(const WideInteger& integer, int32_t scale, DecimalColumn column,
+                   char* out) {
   WideInteger magnitude = integer;
   bool negative = static_cast<int64_t>(integer.limbs[integer.limb_count - 1]) < 0;
   if (negative) Negate(&magnitude);
@@ -68,25 +68,22 @@ bool AppendDecimal(const WideInteger& integer, int32_t scale, DecimalColumn colu
   } else if (!digits.empty() && column.scale < scale) {
     size_t surplus = static_cast<size_t>(scale - column.scale);
     size_t kept = digits.find_last_not_of('0') + 1;
-    if (digits.size() < surplus || digits.size() - kept < surplus) return false;
+    if (digits.size() < surplus || digits.size() - kept < surplus) return nullptr;
     digits.remove_suffix(surplus);
   }
   size_t digit_count = digits.size() + zeros;
-  if (digit_count > static_cast<size_t>(column.precision)) return false;
+  if (digit_count > static_cast<size_t>(column.precision)) return nullptr;
   size_t fraction = static_cast<size_t>(column.scale);
-  char text[kDecimalDigitsMax];
   size_t leading = digit_count > fraction ? 0 : fraction + 1 - digit_count;
-  std::memset(text, '0', leading);
-  std::memcpy(text + leading, digits.data(), digits.size());
-  std::memset(text + leading + digits.size(), '0', zeros);
+  if (negative) *out++ = '-';
+  std::memset(out, '0', leading);
+  std::memcpy(out + leading, digits.data(), digits.size());
+  std::memset(out + leading + digits.size(), '0', zeros);
   size_t whole = leading + digit_count - fraction;
-  if (negative) out->push_back('-');
-  out->append(text, whole);
-  if (fraction > 0) {
-    out->push_back('.');
-    out->append(text + whole, fraction);
-  }
-  return true;
+  if (fraction == 0) return out + whole;
+  std::memmove(out + whole + 1, out + whole, fraction);
+  out[whole] = '.';
+  return out + whole + 1 + fraction;
 }
 
 }  // namespace arrowport::zerobus::encode::internal

@@ -1,8 +1,8 @@
 // Plain decimal text from unscaled integers: no exponent, always `scale` fraction digits.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <string>
 
 namespace arrowport::zerobus::encode::internal {
 
@@ -19,9 +19,12 @@ struct WideInteger {
   int limb_count;
 };
 
-/// Appends integer * 10^-scale as text of `column`. False, with nothing appended, when it
-/// has too many digits or digits beyond the column's scale. REQUIRES: |scale| <= 76.
-bool AppendDecimal(const WideInteger& integer, int32_t scale, DecimalColumn column,
-                   std::string* out);
+constexpr size_t kDecimalBytesMax = 80;
+
+/// Writes integer * 10^-scale as text of `column` and returns its end; null when it has too
+/// many digits or digits beyond the column's scale. REQUIRES: |scale| <= 76, room for
+/// kDecimalBytesMax.
+char* WriteDecimal(const WideInteger& integer, int32_t scale, DecimalColumn column,
+                   char* out);
 
 }  // namespace arrowport::zerobus::encode::internal

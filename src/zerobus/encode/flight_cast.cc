@@ -146,20 +146,20 @@ class CastDecimal final : public CastValues {
         reader_(reader),
         builder_(static_cast<arrow::LargeStringBuilder*>(builder)) {}
   arrow::Status Append(int64_t element) override {
-    text_.clear();
-    if (!reader_.Append(element, &text_)) {
+    char text[internal::kDecimalBytesMax];
+    const char* end = reader_.Write(element, text);
+    if (end == nullptr) {
       return ValueError(ErrorCode::kSchemaMismatch,
                         "value does not fit the precision and scale of the column: ",
                         plan_);
     }
-    return builder_->Append(text_);
+    return builder_->Append(text, end - text);
   }
 
  private:
   const FieldPlan& plan_;
   internal::DecimalReader reader_;
   arrow::LargeStringBuilder* builder_;
-  std::string text_;
 };
 
 /// Members that the batch leaves out become null.

@@ -1,9 +1,7 @@
 #include "zerobus/encode/json_rows.h"
 
 #include <arrow/util/base64.h>
-#include <arrow/util/utf8.h>
 
-#include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <unordered_map>
@@ -11,6 +9,7 @@
 
 #include "base/error.h"
 #include "zerobus/encode/cell_values.h"
+#include "zerobus/encode/number_text.h"
 
 namespace arrowport::zerobus::encode::internal {
 namespace {
@@ -19,54 +18,16 @@ arrow::Status ValueError(ErrorCode code, const char* phrase, const FieldPlan& pl
   return Error(code, phrase, plan.path);
 }
 
-arrow::Status CheckSize(const JsonText& out) {
-  if (out.text->size() <= out.bytes_max) return arrow::Status::OK();
+arrow::Status RowTooLarge() {
   return Error(ErrorCode::kTooLarge, "row is larger than the limit");
 }
 
-void AppendEscaped(char c, std::string* out) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  switch (c) {
-    case '"':
-      *out += "\\\"";
-      return;
-    case '\\':
-      *out += "\\\\";
-      return;
-    case '\n':
-      *out += "\\n";
-      return;
-    case '\r':
-      *out += "\\r";
-      return;
-    case '\t':
-      *out += "\\t";
-      return;
-    default:
-      *out += "\\u00";
-      *out += kHex[(c >> 4) & 0xf];
-      *out += kHex[c & 0xf];
-  }
-}
-
-void AppendQuoted(std::string_view text, std::string* out) {
-  out->push_back('"');
-  size_t done = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    unsigned char c = static_cast<unsigned char>(text[i]);
-    if (c >= 0x20 && c != '"' && c != '\\') continue;
-    out->append(text, done, i - done);
-    AppendEscaped(text[i], out);
-    done = i + 1;
-  }
-  out->append(text, done);
-  out->push_back('"');
-}
-
-template <typename Number>
-void AppendNumber(Number number, std::string* out) {
-  char text[32];
-  out->append(text, std::to_chars(text, text + sizeof text, number).ptr);
+/// Around members or elements since `begin`, each after a comma: the first comma makes
+/// place for the bracket.
+void CloseWith(char open, char close, size_t begin, JsonText* out) {
+  if (out->size() == begin) out->Append(open);
+  *out->MutableAt(begin) = open;
+  out->Append(close);
 }
 
 class JsonNothing final : public JsonValues {
@@ -85,9 +46,9 @@ class JsonInteger final : public JsonValues {
                         plan_);
     }
     if (plan_.target == TypeId::kBoolean) {
-      *out->text += value ? "true" : "false";
+      out->Append(value ? std::string_view("true") : "false");
     } else {
-      AppendNumber(value, out->text);
+      out->SetEnd(WriteInteger(value, out->Reserve(kNumberRoom)));
     }
     return arrow::Status::OK();
   }
@@ -103,12 +64,12 @@ class JsonFloat final : public JsonValues {
   explicit JsonFloat(Reader reader) : reader_(reader) {}
   arrow::Status Append(int64_t element, JsonText* out) const override {
     auto value = reader_.Read(element);
-    if (std::isfinite(value)) {
-      AppendNumber(value, out->text);
+    if (std::isfinite(value)) [[likely]] {
+      out->SetEnd(WriteFloat(value, out->Reserve(kNumberRoom)));
     } else if (std::isnan(value)) {
-      *out->text += "\"NaN\"";
+      out->Append("\"NaN\"");
     } else {
-      *out->text += value > 0 ? "\"Infinity\"" : "\"-Infinity\"";
+      out->Append(value > 0 ? "\"Infinity\"" : "\"-Infinity\"");
     }
     return arrow::Status::OK();
   }
@@ -126,22 +87,19 @@ class JsonBytes final : public JsonValues {
     if (!reader_.Read(element, &value)) {
       return ValueError(ErrorCode::kBadData, "value lies outside its buffer: ", plan_);
     }
-    if (value.size() > out->bytes_max) {
-      return Error(ErrorCode::kTooLarge, "row is larger than the limit");
-    }
+    if (value.size() > out->row_bytes_max()) return RowTooLarge();
     if (plan_.target == TypeId::kBinary) {
-      out->text->push_back('"');
-      *out->text += arrow::util::base64_encode(value);
-      out->text->push_back('"');
+      out->Append('"');
+      out->Append(arrow::util::base64_encode(value));
+      out->Append('"');
       return arrow::Status::OK();
     }
-    if (!arrow::util::ValidateUTF8(value)) {
+    if (!out->AppendQuoted(value)) {
       return ValueError(ErrorCode::kBadData, "value is not UTF-8: ", plan_);
     }
     if (plan_.target == TypeId::kVariant && !nlohmann::json::accept(value)) {
       return ValueError(ErrorCode::kBadData, "value is not JSON text in UTF-8: ", plan_);
     }
-    AppendQuoted(value, out->text);
     return arrow::Status::OK();
   }
 
@@ -154,13 +112,16 @@ class JsonDecimal final : public JsonValues {
  public:
   JsonDecimal(const FieldPlan& plan, DecimalReader reader) : plan_(plan), reader_(reader) {}
   arrow::Status Append(int64_t element, JsonText* out) const override {
-    out->text->push_back('"');
-    if (!reader_.Append(element, out->text)) {
+    char* at = out->Reserve(kDecimalBytesMax + 2);
+    *at = '"';
+    at = reader_.Write(element, at + 1);
+    if (at == nullptr) {
       return ValueError(ErrorCode::kSchemaMismatch,
                         "value does not fit the precision and scale of the column: ",
                         plan_);
     }
-    out->text->push_back('"');
+    *at = '"';
+    out->SetEnd(at + 1);
     return arrow::Status::OK();
   }
 
@@ -191,15 +152,12 @@ class JsonList final : public JsonValues {
     if (!reader_.Read(element, &range)) {
       return ValueError(ErrorCode::kBadData, "list lies outside its elements: ", plan_);
     }
-    out->text->push_back('[');
-    bool any = false;
+    const size_t begin = out->size();
     for (int64_t i = 0; i < range.count; ++i) {
-      ARROW_ASSIGN_OR_RAISE(bool written,
-                            element_.Append(range.first + i, any ? "," : "", out));
-      any |= written;
-      ARROW_RETURN_NOT_OK(CheckSize(*out));
+      ARROW_RETURN_NOT_OK(element_.Append(range.first + i, comma_, out));
+      if (out->is_too_large()) return RowTooLarge();
     }
-    out->text->push_back(']');
+    CloseWith('[', ']', begin, out);
     return arrow::Status::OK();
   }
 
@@ -207,6 +165,7 @@ class JsonList final : public JsonValues {
   const FieldPlan& plan_;
   ListReader reader_;
   JsonCells element_;
+  JsonKey comma_{","};
 };
 
 /// An object; keys that are not text are written as text. The last of equal keys stays, in
@@ -227,47 +186,87 @@ class JsonMap final : public JsonValues {
     if (!reader_.Read(element, &range)) {
       return ValueError(ErrorCode::kBadData, "list lies outside its elements: ", plan_);
     }
-    std::vector<std::pair<std::string, std::string>> members;
+    const size_t begin = out->size();
+    std::vector<Entry> entries;
     std::unordered_map<std::string, size_t> places;
-    size_t bytes = out->text->size();
+    bool any_replaced = false;
+    int64_t growth = 0;  // by what is replaced
     for (int64_t i = range.first; i < range.first + range.count; ++i) {
-      std::string key, value;
-      ARROW_ASSIGN_OR_RAISE(bool written, AppendEntry(i, out->bytes_max, &key, &value));
-      if (!written) continue;
-      auto [place, fresh] = places.emplace(key, members.size());
+      const size_t entry_begin = out->size();
+      // Only what stays counts against the row, but no entry may be larger than one.
+      const size_t row_begin = out->BeginCount();
+      ARROW_ASSIGN_OR_RAISE(size_t value_begin, AppendEntry(i, out));
+      out->CountFrom(row_begin);
+      if (out->size() == value_begin) {
+        out->Truncate(entry_begin);  // a null value
+        continue;
+      }
+      std::string_view key = out->From(entry_begin);
+      key.remove_suffix(out->size() - value_begin);
+      auto [place, fresh] = places.try_emplace(std::string(key), entries.size());
       if (fresh) {
-        bytes += key.size() + value.size();
-        if (bytes > out->bytes_max) {
-          return Error(ErrorCode::kTooLarge, "row is larger than the limit");
-        }
-        members.emplace_back(std::move(key), std::move(value));
+        entries.push_back({entry_begin, out->size(), {}});
       } else {
-        members[place->second].second = std::move(value);
+        Entry& entry = entries[place->second];
+        growth -= entry.size();
+        entry.replacement = out->From(entry_begin);
+        growth += entry.size();
+        any_replaced = true;
+        out->Truncate(entry_begin);
+      }
+      if (out->is_too_large() || growth > static_cast<int64_t>(out->row_bytes_max())) {
+        return RowTooLarge();
       }
     }
-    out->text->push_back('{');
-    for (size_t i = 0; i < members.size(); ++i) {
-      if (i > 0) out->text->push_back(',');
-      *out->text += members[i].first;
-      out->text->push_back(':');
-      *out->text += members[i].second;
-    }
-    out->text->push_back('}');
+    if (any_replaced) Replace(entries, begin, out);
+    CloseWith('{', '}', begin, out);
     return arrow::Status::OK();
   }
 
  private:
-  arrow::Result<bool> AppendEntry(int64_t i, size_t bytes_max, std::string* key,
-                                  std::string* value) const {
+  /// `,"key":value`
+  struct Entry {
+    size_t begin;
+    size_t end;
+    std::string replacement;  ///< by a later one of the same key
+
+    int64_t size() const {
+      return static_cast<int64_t>(replacement.empty() ? end - begin : replacement.size());
+    }
+  };
+
+  static void Replace(const std::vector<Entry>& entries, size_t begin, JsonText* out) {
+    std::string text;
+    const std::string_view written = out->From(begin);
+    for (const Entry& entry : entries) {
+      text += entry.replacement.empty()
+                  ? written.substr(entry.begin - begin, entry.end - entry.begin)
+                  : entry.replacement;
+    }
+    out->Truncate(begin);
+    out->Append(text);
+  }
+
+  /// Returns where its value begins; nothing is there when it is null.
+  arrow::Result<size_t> AppendEntry(int64_t i, JsonText* out) const {
     ARROW_ASSIGN_OR_RAISE(int64_t entry, entries_.ResolveOne(i));
     if (entry < 0) {
       return ValueError(ErrorCode::kConstraintViolation, "null where none may be: ", plan_);
     }
-    JsonText key_text{key, bytes_max};
-    ARROW_RETURN_NOT_OK(key_.Append(offset_ + entry, "", &key_text).status());
-    if (key->empty() || key->front() != '"') *key = '"' + *key + '"';
-    JsonText value_text{value, bytes_max};
-    return value_.Append(offset_ + entry, "", &value_text);
+    out->Append(',');
+    const size_t key_begin = out->size();
+    ARROW_RETURN_NOT_OK(key_.Append(offset_ + entry, nothing_, out));
+    if (out->size() == key_begin || *out->MutableAt(key_begin) != '"') {
+      const std::string key(out->From(key_begin));
+      out->Truncate(key_begin);
+      out->Append('"');
+      out->Append(key);
+      out->Append('"');
+    }
+    out->Append(':');
+    const size_t value_begin = out->size();
+    ARROW_RETURN_NOT_OK(value_.Append(offset_ + entry, nothing_, out));
+    return value_begin;
   }
 
   const FieldPlan& plan_;
@@ -276,6 +275,7 @@ class JsonMap final : public JsonValues {
   CellSource entries_;
   JsonCells key_;
   JsonCells value_;
+  JsonKey nothing_{""};
 };
 
 arrow::Result<std::unique_ptr<JsonValues>> MakeNested(const FieldPlan& plan,
@@ -334,23 +334,16 @@ arrow::Result<std::unique_ptr<JsonValues>> MakeValues(const FieldPlan& plan,
 
 arrow::Result<JsonCells> JsonCells::Make(const FieldPlan& plan,
                                          std::shared_ptr<arrow::ArrayData> array) {
-  arrow::util::InitializeUTF8();
   ARROW_ASSIGN_OR_RAISE(CellSource source, CellSource::Make(plan, std::move(array)));
   ARROW_ASSIGN_OR_RAISE(std::unique_ptr<JsonValues> values,
                         MakeValues(plan, *source.values()));
   return JsonCells(plan, std::move(source), std::move(values));
 }
 
-arrow::Result<bool> JsonCells::Append(int64_t element, std::string_view before,
-                                      JsonText* out) const {
-  ARROW_ASSIGN_OR_RAISE(int64_t value, source_.ResolveOne(element));
-  if (value < 0) {
-    if (plan_->nulls == NullRule::kOmit) return false;
-    return ValueError(ErrorCode::kConstraintViolation, "null where none may be: ", *plan_);
-  }
-  *out->text += before;
-  ARROW_RETURN_NOT_OK(values_->Append(value, out));
-  return true;
+arrow::Status JsonCells::AppendNothing(int64_t found) const {
+  if (found == CellSource::kOutOfBounds) return source_.OutOfBounds();
+  if (plan_->nulls == NullRule::kOmit) return arrow::Status::OK();
+  return ValueError(ErrorCode::kConstraintViolation, "null where none may be: ", *plan_);
 }
 
 arrow::Result<JsonMembers> JsonMembers::Make(
@@ -358,31 +351,28 @@ arrow::Result<JsonMembers> JsonMembers::Make(
     const std::vector<std::shared_ptr<arrow::ArrayData>>& arrays) {
   JsonMembers members;
   for (const FieldPlan& plan : plans) {
-    if (!arrow::util::ValidateUTF8(plan.name)) {
-      return Error(ErrorCode::kInvalidName, "column name is not UTF-8");
-    }
     ARROW_ASSIGN_OR_RAISE(
         JsonCells cells,
         JsonCells::Make(plan, arrays[static_cast<size_t>(plan.child_index)]));
-    members.cells_.push_back(std::move(cells));
-    std::string& key = members.keys_.emplace_back(",");
-    AppendQuoted(plan.name, &key);
-    key.push_back(':');
+    JsonText key(plan.name.size());
+    key.Append(',');
+    if (!key.AppendQuoted(plan.name)) {
+      return Error(ErrorCode::kInvalidName, "column name is not UTF-8");
+    }
+    key.Append(':');
+    members.members_.push_back({JsonKey(std::string(key.From(0))), std::move(cells)});
   }
   return members;
 }
 
 arrow::Status JsonMembers::Append(int64_t element, JsonText* out) const {
-  out->text->push_back('{');
-  bool any = false;
-  for (size_t i = 0; i < cells_.size(); ++i) {
-    std::string_view key = keys_[i];
-    if (!any) key.remove_prefix(1);  // the comma
-    ARROW_ASSIGN_OR_RAISE(bool written, cells_[i].Append(element, key, out));
-    any |= written;
+  const size_t begin = out->size();
+  for (const Member& member : members_) {
+    arrow::Status status = member.cells.Append(element, member.key, out);
+    if (!status.ok()) [[unlikely]] return status;
   }
-  out->text->push_back('}');
-  return CheckSize(*out);
+  CloseWith('{', '}', begin, out);
+  return out->is_too_large() ? RowTooLarge() : arrow::Status::OK();
 }
 
 }  // namespace arrowport::zerobus::encode::internal

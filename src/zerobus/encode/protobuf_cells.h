@@ -1,6 +1,6 @@
 // Writers of protobuf fields, a block of cells at a time: Size() adds the encoded size of
 // every cell to its message instance and finds what cannot be encoded, Write() puts the
-// bytes at the instances' cursors. One object per column and task; caller-locked.
+// bytes at the instances' cursors. One object per column and call; caller-locked.
 // Wire format: https://protobuf.dev/programming-guides/encoding/
 #pragma once
 

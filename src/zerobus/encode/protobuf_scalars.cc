@@ -192,13 +192,16 @@ class DecimalCells final : public ValueCells {
     text_.clear();
     ends_.clear();
     ForEachCell(cells, [&](int64_t element, int64_t slot) {
-      size_t begin = text_.size();
-      if (!reader_.Append(element, &text_)) [[unlikely]] {
+      char text[kDecimalBytesMax];
+      const char* end = reader_.Write(element, text);
+      if (end == nullptr) [[unlikely]] {
         FailCell(*frame, slot, ErrorCode::kSchemaMismatch,
              "value does not fit the precision and scale of the column: ", plan_);
+        end = text;
       }
+      auto size = static_cast<size_t>(end - text);
+      text_.append(text, size);
       ends_.push_back(text_.size());
-      size_t size = text_.size() - begin;
       frame->size[slot] += tag_.size() + VarintSize(size) + static_cast<int64_t>(size);
     });
   }

@@ -3,7 +3,7 @@
 #include <arrow/buffer_builder.h>
 
 #include <algorithm>
-#include <atomic>
+#include <cstring>
 #include <limits>
 #include <new>
 #include <utility>
@@ -11,8 +11,10 @@
 #include "base/error.h"
 #include "zerobus/encode/descriptor.h"
 #include "zerobus/encode/json_rows.h"
+#include "zerobus/encode/json_text.h"
 #include "zerobus/encode/plan.h"
 #include "zerobus/encode/protobuf_cells.h"
+#include "zerobus/encode/wire_format.h"
 
 namespace arrowport::zerobus::encode {
 namespace {
@@ -24,38 +26,27 @@ using internal::RecordPlan;
 constexpr int64_t kBlockRowsMax = 1024;
 constexpr int64_t kBlockRowsMin = 32;
 constexpr int64_t kBlockCells = 32 * 1024;
-/// Below it a task costs more than it saves.
-constexpr int64_t kTaskRowsMin = 4096;
+/// JSON rows that tell how long the others may be.
+constexpr int64_t kFirstRows = 64;
 constexpr int32_t kFailedSize = -1;
 
 using Arrays = std::vector<std::shared_ptr<arrow::ArrayData>>;
 
-/// What the tasks of one call share.
+/// One call: the batch, and what became of its rows.
 struct Call {
+  Call(const RecordPlan& plan, const Arrays& arrays, int64_t row_count)
+      : plan(plan),
+        arrays(arrays),
+        row_count(row_count),
+        header(plan.options.entry_field_number) {}
+
   const RecordPlan& plan;
   const Arrays& arrays;
-  std::atomic<int64_t> bytes{0};
-
-  /// Counts bytes of output. Errors: kTooLarge.
-  arrow::Status Add(int64_t more) {
-    if (bytes.fetch_add(more, std::memory_order_relaxed) + more <=
-        plan.options.batch_bytes_max) {
-      return arrow::Status::OK();
-    }
-    return Error(ErrorCode::kTooLarge,
-                 "encoded batch is larger than the limit; send fewer rows at a time: ",
-                 plan.options.batch_bytes_max);
-  }
-};
-
-/// Rows [begin, end) of the batch, and what became of them.
-struct Part {
-  int64_t begin = 0;
-  int64_t end = 0;
+  const int64_t row_count;
+  const internal::EntryHeader header;
   std::shared_ptr<arrow::Buffer> bytes;
   std::vector<int32_t> sizes;  ///< kFailedSize for a failed row
   std::vector<FailedRow> failed_rows;
-  arrow::Status status;
 };
 
 arrow::Status RowTooLarge(int64_t bytes, int64_t bytes_max) {
@@ -63,14 +54,20 @@ arrow::Status RowTooLarge(int64_t bytes, int64_t bytes_max) {
                bytes_max);
 }
 
+arrow::Status BatchTooLarge(int64_t bytes_max) {
+  return Error(ErrorCode::kTooLarge,
+               "encoded batch is larger than the limit; send fewer rows at a time: ",
+               bytes_max);
+}
+
 arrow::Status OutOfMemory() {
   return Error(ErrorCode::kOutOfMemory, "no memory to encode a batch");
 }
 
-/// Encodes one part as protobuf, block after block.
-class ProtobufPart {
+/// Encodes the rows as protobuf, block after block.
+class ProtobufRows {
  public:
-  ProtobufPart(Call* call, Part* part) : call_(*call), part_(*part) {}
+  explicit ProtobufRows(Call* call) : call_(*call) {}
 
   arrow::Status Run() {
     const auto& plans = call_.plan.fields;
@@ -84,10 +81,10 @@ class ProtobufPart {
     const int64_t full =
         std::clamp(kBlockCells / std::max<int64_t>(1, std::ssize(plans)), kBlockRowsMin,
                    kBlockRowsMax);
-    part_.sizes.reserve(static_cast<size_t>(part_.end - part_.begin));
+    call_.sizes.reserve(static_cast<size_t>(call_.row_count));
     int64_t block_rows = full;
-    for (int64_t row = part_.begin; row < part_.end;) {
-      int64_t count = std::min(block_rows, part_.end - row);
+    for (int64_t row = 0; row < call_.row_count;) {
+      int64_t count = std::min(block_rows, call_.row_count - row);
       ARROW_ASSIGN_OR_RAISE(bool done, EncodeBlock(row, count));
       if (!done) {
         block_rows = std::max<int64_t>(1, count / 4);
@@ -96,20 +93,20 @@ class ProtobufPart {
       row += count;
       block_rows = std::min(full, block_rows * 2);
     }
-    ARROW_ASSIGN_OR_RAISE(part_.bytes, out_.Finish());
+    ARROW_ASSIGN_OR_RAISE(call_.bytes, out_.Finish());
     return arrow::Status::OK();
   }
 
  private:
   /// False when the block must be tried again with fewer rows.
   arrow::Result<bool> EncodeBlock(int64_t first_row, int64_t row_count) {
-    const size_t sizes_before = part_.sizes.size();
-    part_.sizes.resize(sizes_before + static_cast<size_t>(row_count), 0);
+    const size_t sizes_before = call_.sizes.size();
+    call_.sizes.resize(sizes_before + static_cast<size_t>(row_count), 0);
     internal::Selection rows{.count = row_count, .first = first_row};
     while (true) {
       SizeRows(rows);
       if (failures_.wants_fewer_rows()) {
-        part_.sizes.resize(sizes_before);
+        call_.sizes.resize(sizes_before);
         DropFailuresFrom(first_row);
         return false;
       }
@@ -118,16 +115,18 @@ class ProtobufPart {
       rows = Survivors(rows);
     }
     // Failed rows keep their mark; the others take the sizes in their order.
-    std::fill(part_.sizes.begin() + static_cast<ptrdiff_t>(sizes_before),
-              part_.sizes.end(), kFailedSize);
+    std::fill(call_.sizes.begin() + static_cast<ptrdiff_t>(sizes_before),
+              call_.sizes.end(), kFailedSize);
     int64_t total = 0;
     for (int64_t k = 0; k < rows.count; ++k) {
       int64_t row = rows.IndexAt(k) - first_row;
-      part_.sizes[sizes_before + static_cast<size_t>(row)] =
-          static_cast<int32_t>(sizes_[static_cast<size_t>(k)]);
-      total += sizes_[static_cast<size_t>(k)];
+      const int64_t size = sizes_[static_cast<size_t>(k)];
+      call_.sizes[sizes_before + static_cast<size_t>(row)] = static_cast<int32_t>(size);
+      total += call_.header.Size(size) + size;
     }
-    ARROW_RETURN_NOT_OK(call_.Add(total));
+    if (out_.length() + total > call_.plan.options.batch_bytes_max) {
+      return BatchTooLarge(call_.plan.options.batch_bytes_max);
+    }
     ARROW_RETURN_NOT_OK(WriteRows(rows, total));
     return true;
   }
@@ -156,7 +155,7 @@ class ProtobufPart {
   /// Records the failures and returns the rows without them.
   internal::Selection Survivors(const internal::Selection& rows) {
     for (auto& [slot, status] : failures_.failures()) {
-      part_.failed_rows.push_back({rows.IndexAt(slot), std::move(status)});
+      call_.failed_rows.push_back({rows.IndexAt(slot), std::move(status)});
     }
     internal::SelectionList next;
     next.Reserve(rows.count);
@@ -169,25 +168,25 @@ class ProtobufPart {
 
   /// A block that is tried again finds its failures again.
   void DropFailuresFrom(int64_t first_row) {
-    std::erase_if(part_.failed_rows,
+    std::erase_if(call_.failed_rows,
                   [=](const FailedRow& failed) { return failed.row >= first_row; });
   }
 
   arrow::Status WriteRows(const internal::Selection& rows, int64_t total) {
     if (out_.capacity() - out_.length() < total) {
       // A guess from the rows so far, so that the buffer seldom moves.
-      int64_t done = std::max<int64_t>(1, rows.IndexAt(rows.count - 1) - part_.begin + 1);
+      int64_t done = std::max<int64_t>(1, rows.IndexAt(rows.count - 1) + 1);
       double per_row = static_cast<double>(out_.length() + total) / static_cast<double>(done);
       auto guess = static_cast<int64_t>(
-          std::min(per_row * static_cast<double>(part_.end - part_.begin - done) * 1.02,
+          std::min(per_row * static_cast<double>(call_.row_count - done) * 1.02,
                    static_cast<double>(call_.plan.options.batch_bytes_max)));
       ARROW_RETURN_NOT_OK(out_.Reserve(total + guess));
     }
     cursors_.resize(static_cast<size_t>(rows.count));
     uint8_t* at = out_.mutable_data() + out_.length();
     for (size_t k = 0; k < cursors_.size(); ++k) {
-      cursors_[k] = at;
-      at += sizes_[k];
+      cursors_[k] = call_.header.Put(at, sizes_[k]);
+      at = cursors_[k] + sizes_[k];
     }
     frame_.cursor = cursors_.data();
     for (internal::FieldCells& field : fields_) field.Write(&frame_);
@@ -197,7 +196,6 @@ class ProtobufPart {
   }
 
   Call& call_;
-  Part& part_;
   std::vector<internal::FieldCells> fields_;
   arrow::BufferBuilder out_;
   internal::BlockFailures failures_;
@@ -207,86 +205,80 @@ class ProtobufPart {
   internal::SelectionList survivors_;
 };
 
-arrow::Status EncodeJson(Call* call, Part* part) {
+/// Puts the header before the row at `begin`, which left room for one of `room` bytes.
+/// Returns the bytes of the row.
+int64_t PutHeader(const internal::EntryHeader& header, size_t begin, size_t room,
+                  internal::JsonText* text) {
+  const size_t size = text->size() - begin - room;
+  const auto needed = static_cast<size_t>(header.Size(static_cast<int64_t>(size)));
+  if (needed != room) [[unlikely]] {
+    text->Reserve(needed);
+    char* at = text->MutableAt(begin);
+    std::memmove(at + needed, at + room, size);
+    text->SetEnd(at + needed + size);
+  }
+  header.Put(reinterpret_cast<uint8_t*>(text->MutableAt(begin)), static_cast<int64_t>(size));
+  return static_cast<int64_t>(size);
+}
+
+arrow::Status EncodeJson(Call* call) {
   ARROW_ASSIGN_OR_RAISE(internal::JsonMembers members,
                         internal::JsonMembers::Make(call->plan.fields, call->arrays));
-  const auto bytes_max = static_cast<size_t>(call->plan.options.row_bytes_max);
-  std::string text;
-  for (int64_t row = part->begin; row < part->end; ++row) {
+  const EncodeOptions& options = call->plan.options;
+  const auto batch_bytes_max = static_cast<size_t>(options.batch_bytes_max);
+  internal::JsonText text(static_cast<size_t>(options.row_bytes_max));
+  call->sizes.reserve(static_cast<size_t>(call->row_count));
+  int64_t last_size = 0;  // the next row will have as many digits in its length
+  for (int64_t row = 0; row < call->row_count; ++row) {
+    if (row == kFirstRows) {
+      // A guess from the rows so far, so that the buffer seldom moves.
+      const double per_row = static_cast<double>(text.size()) / kFirstRows;
+      text.Reserve(static_cast<size_t>(
+          std::min(per_row * static_cast<double>(call->row_count - row) * 1.05,
+                   static_cast<double>(batch_bytes_max))));
+    }
     const size_t begin = text.size();
-    internal::JsonText out{&text, begin + bytes_max};
-    arrow::Status status = members.Append(row, &out);
-    if (!status.ok()) {
-      text.resize(begin);
-      part->failed_rows.push_back({row, std::move(status)});
-      part->sizes.push_back(kFailedSize);
+    const auto header_size = static_cast<size_t>(call->header.Size(last_size));
+    text.SetEnd(text.Reserve(header_size) + header_size);
+    text.BeginCount();
+    arrow::Status status = members.Append(row, &text);
+    if (!status.ok()) [[unlikely]] {
+      text.Truncate(begin);
+      call->failed_rows.push_back({row, std::move(status)});
+      call->sizes.push_back(kFailedSize);
       continue;
     }
-    ARROW_RETURN_NOT_OK(call->Add(static_cast<int64_t>(text.size() - begin)));
-    part->sizes.push_back(static_cast<int32_t>(text.size() - begin));
+    last_size = PutHeader(call->header, begin, header_size, &text);
+    if (text.size() > batch_bytes_max) return BatchTooLarge(options.batch_bytes_max);
+    call->sizes.push_back(static_cast<int32_t>(last_size));
   }
-  part->bytes = arrow::Buffer::FromString(std::move(text));
+  call->bytes = text.Finish();
   return arrow::Status::OK();
 }
 
-void EncodePart(Call* call, Part* part) {
-  try {
-    part->status = call->plan.format == internal::RowFormat::kJson
-                       ? EncodeJson(call, part)
-                       : ProtobufPart(call, part).Run();
-  } catch (const std::bad_alloc&) {
-    part->status = OutOfMemory();
-  }
-}
-
-/// The parts' rows as one result.
-arrow::Result<EncodedRows> Join(std::vector<Part> parts, int64_t row_count) {
+EncodedRows RowsOf(Call call) {
   // A row of no bytes still has a place.
   static constexpr char kNowhere = 0;
-  EncodedRows joined;
-  joined.rows.reserve(static_cast<size_t>(row_count));
-  for (Part& part : parts) {
-    ARROW_RETURN_NOT_OK(part.status);
-    const char* at = part.bytes && part.bytes->size() > 0
-                         ? reinterpret_cast<const char*>(part.bytes->data())
-                         : &kNowhere;
-    for (int32_t size : part.sizes) {
-      if (size == kFailedSize) {
-        joined.rows.emplace_back();
-        continue;
-      }
-      joined.rows.emplace_back(at, static_cast<size_t>(size));
-      at += size;
-      joined.bytes += size;
+  EncodedRows encoded;
+  encoded.rows.reserve(call.sizes.size());
+  const char* at = call.bytes->size() > 0
+                       ? reinterpret_cast<const char*>(call.bytes->data())
+                       : &kNowhere;
+  for (int32_t size : call.sizes) {
+    if (size == kFailedSize) {
+      encoded.rows.emplace_back();
+      continue;
     }
-    std::sort(part.failed_rows.begin(), part.failed_rows.end(),
-              [](const auto& a, const auto& b) { return a.row < b.row; });
-    std::move(part.failed_rows.begin(), part.failed_rows.end(),
-              std::back_inserter(joined.failed_rows));
-    joined.buffers.push_back(std::move(part.bytes));
+    at += call.header.Size(size);
+    encoded.rows.emplace_back(at, static_cast<size_t>(size));
+    at += size;
+    encoded.bytes += size;
   }
-  return joined;
-}
-
-arrow::Result<EncodedRows> EncodeTasks(const RecordPlan& plan,
-                                       const arrow::RecordBatch& batch,
-                                       const ParallelFor& parallel, int64_t task_count) {
-  const int64_t row_count = batch.num_rows();
-  Arrays arrays;
-  for (int i = 0; i < batch.num_columns(); ++i) arrays.push_back(batch.column_data(i));
-  Call call{plan, arrays};
-  std::vector<Part> parts(static_cast<size_t>(task_count));
-  for (int64_t i = 0; i < task_count; ++i) {
-    parts[static_cast<size_t>(i)].begin = row_count * i / task_count;
-    parts[static_cast<size_t>(i)].end = row_count * (i + 1) / task_count;
-  }
-  auto task = [&](int i) { EncodePart(&call, &parts[static_cast<size_t>(i)]); };
-  if (task_count == 1) {
-    task(0);
-  } else {
-    parallel(static_cast<int>(task_count), task);
-  }
-  return Join(std::move(parts), row_count);
+  std::sort(call.failed_rows.begin(), call.failed_rows.end(),
+            [](const auto& a, const auto& b) { return a.row < b.row; });
+  encoded.failed_rows = std::move(call.failed_rows);
+  encoded.buffer = std::move(call.bytes);
+  return encoded;
 }
 
 arrow::Status CheckBatch(const arrow::RecordBatch& batch, const arrow::Schema& schema) {
@@ -317,6 +309,10 @@ arrow::Status CheckOptions(const EncodeOptions& options) {
                  "batch_bytes_max must not be below row_bytes_max: ",
                  options.batch_bytes_max);
   }
+  if (options.entry_field_number < 0 || options.entry_field_number > 15) {
+    return Error(ErrorCode::kInvalidArgument, "entry_field_number must be 0..15: ",
+                 options.entry_field_number);
+  }
   return arrow::Status::OK();
 }
 
@@ -345,16 +341,16 @@ arrow::Result<std::shared_ptr<const RowEncoder>> RowEncoder::MakeJson(
   return std::shared_ptr<const RowEncoder>(new RowEncoder(std::move(plan)));
 }
 
-arrow::Result<EncodedRows> RowEncoder::Encode(const arrow::RecordBatch& batch,
-                                              const ParallelFor& parallel,
-                                              int task_count_max) const {
+arrow::Result<EncodedRows> RowEncoder::Encode(const arrow::RecordBatch& batch) const {
   ARROW_RETURN_NOT_OK(CheckBatch(batch, *plan_->schema));
-  const int64_t task_count =
-      parallel ? std::clamp<int64_t>(batch.num_rows() / kTaskRowsMin, 1,
-                                     std::max(1, task_count_max))
-               : 1;
   try {
-    return EncodeTasks(*plan_, batch, parallel, task_count);
+    Arrays arrays;
+    for (int i = 0; i < batch.num_columns(); ++i) arrays.push_back(batch.column_data(i));
+    Call call(*plan_, arrays, batch.num_rows());
+    ARROW_RETURN_NOT_OK(plan_->format == internal::RowFormat::kJson
+                            ? EncodeJson(&call)
+                            : ProtobufRows(&call).Run());
+    return RowsOf(std::move(call));
   } catch (const std::bad_alloc&) {
     return OutOfMemory();
   }

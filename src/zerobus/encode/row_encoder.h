@@ -15,7 +15,6 @@
 #include <google/protobuf/descriptor.pb.h>
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -34,6 +33,9 @@ struct EncodeOptions {
   /// A batch whose rows take more fails as a whole (kTooLarge).
   int64_t batch_bytes_max = int64_t{2} << 30;
   NullElements null_elements = NullElements::kFail;
+  /// Not 0: each row stands behind the tag and length of this field of a message, so that
+  /// any run of rows is what a repeated field of that number is on the wire. 1 to 15.
+  int entry_field_number = 0;
 };
 
 struct FailedRow {
@@ -48,14 +50,10 @@ struct EncodedRows {
   std::vector<std::string_view> rows;
   std::vector<FailedRow> failed_rows;  ///< ascending
   int64_t bytes = 0;                   ///< sum over rows
-  /// What `rows` points into: one buffer per task, rows back to back.
-  std::vector<std::shared_ptr<arrow::Buffer>> buffers;
+  /// What `rows` points into: the rows that did not fail, back to back but for what
+  /// entry_field_number puts before each.
+  std::shared_ptr<arrow::Buffer> buffer;
 };
-
-/// Runs task(0) .. task(task_count - 1), each once, in any order and on any threads, and
-/// returns when all of them have ended.
-using ParallelFor =
-    std::function<void(int task_count, const std::function<void(int)>& task)>;
 
 namespace internal {
 struct RecordPlan;
@@ -84,12 +82,9 @@ class RowEncoder {
   /// kConstraintViolation (null where none may be), kSchemaMismatch (a value outside the
   /// column's type), kBadData (text that is not UTF-8, VARIANT that is not JSON, offsets
   /// outside their buffers), kTooLarge (row_bytes_max).
-  /// With `parallel`, a large batch is cut into at most `task_count_max` tasks.
   /// REQUIRES: buffers do not change meanwhile. Errors of the whole call: kSchemaMismatch
   /// (not the schema of the plan), kBadData (structurally invalid), kTooLarge, kOutOfMemory.
-  arrow::Result<EncodedRows> Encode(const arrow::RecordBatch& batch,
-                                    const ParallelFor& parallel = nullptr,
-                                    int task_count_max = 1) const;
+  arrow::Result<EncodedRows> Encode(const arrow::RecordBatch& batch) const;
 
  private:
   explicit RowEncoder(std::unique_ptr<const internal::RecordPlan> plan);

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 #include <random>
+#include <string_view>
 
 #include "zerobus/encode/descriptor.h"
 #include "zerobus/encode/expected_value_test.h"
@@ -64,6 +65,54 @@ TEST_P(RandomRows, ReadBackByForeignReaders) {
     ASSERT_TRUE(json.is_object()) << json_rows->rows[i];
     ExpectSameJson(json, wanted, "row " + std::to_string(i) + " ");
   }
+}
+
+/// Rows as entries are what libprotobuf reads as a repeated field, and the same rows.
+TEST_P(RandomRows, EntriesAreARepeatedField) {
+  const uint32_t seed = static_cast<uint32_t>(GetParam()) * 104729 + 5;
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  auto batch = RandomBatch({seed, 1 + seed % 200, false});
+  auto table = TableSchema::FromArrow(*batch->schema()).ValueOrDie();
+  auto proto = MakeDescriptor(table).ValueOrDie();
+  EncodeOptions options;
+  options.row_bytes_max = 20 + seed % 300;  // some rows fail
+  EncodeOptions as_entries = options;
+  as_entries.entry_field_number = 1 + static_cast<int>(seed % 15);
+
+  pb::DescriptorProto entries_proto;
+  entries_proto.set_name("Entries");
+  auto* field = entries_proto.add_field();
+  field->set_name("rows");
+  field->set_number(as_entries.entry_field_number);
+  field->set_label(pb::FieldDescriptorProto::LABEL_REPEATED);
+  field->set_type(pb::FieldDescriptorProto::TYPE_BYTES);
+  auto entries_type = CompiledDescriptor::Make(entries_proto).ValueOrDie();
+  pb::DynamicMessageFactory factory;
+  const pb::Message* prototype = factory.GetPrototype(&entries_type->message());
+
+  auto expect_same = [&](const RowEncoder& plain, const RowEncoder& encoder) {
+    EncodedRows wanted = plain.Encode(*batch).ValueOrDie();
+    EncodedRows rows = encoder.Encode(*batch).ValueOrDie();
+    EXPECT_EQ(rows.rows, wanted.rows);
+    EXPECT_EQ(rows.bytes, wanted.bytes);
+    EXPECT_EQ(rows.failed_rows.size(), wanted.failed_rows.size());
+    std::erase_if(wanted.rows, [](std::string_view row) { return row.data() == nullptr; });
+    std::unique_ptr<pb::Message> message(prototype->New());
+    ASSERT_TRUE(message->ParseFromString(rows.buffer->ToString()));
+    const pb::Reflection& reflection = *message->GetReflection();
+    EXPECT_TRUE(reflection.GetUnknownFields(*message).empty());
+    const auto* field = entries_type->message().field(0);
+    ASSERT_EQ(reflection.FieldSize(*message, field), std::ssize(wanted.rows));
+    for (int i = 0; i < std::ssize(wanted.rows); ++i) {
+      ASSERT_EQ(reflection.GetRepeatedString(*message, field, i),
+                wanted.rows[static_cast<size_t>(i)]);
+    }
+  };
+  expect_same(*RowEncoder::MakeProtobuf(*batch->schema(), proto, &table, options).ValueOrDie(),
+              *RowEncoder::MakeProtobuf(*batch->schema(), proto, &table, as_entries)
+                   .ValueOrDie());
+  expect_same(*RowEncoder::MakeJson(*batch->schema(), table, options).ValueOrDie(),
+              *RowEncoder::MakeJson(*batch->schema(), table, as_entries).ValueOrDie());
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomRows, ::testing::Range(0, 300));

@@ -7,13 +7,10 @@
 #include <gtest/gtest.h>
 
 #include <limits>
-#include <set>
-#include <thread>
 
 #include "base/error.h"
 #include "zerobus/encode/descriptor.h"
 #include "zerobus/encode/expected_value_test.h"
-#include "zerobus/encode/random_batch_test.h"
 
 namespace arrowport::zerobus::encode {
 namespace {
@@ -443,27 +440,6 @@ TEST(RowEncoder, NumbersAreTheDescriptors) {
   }
 }
 
-TEST(RowEncoder, TasksGiveTheSameRows) {
-  auto batch = RandomBatch({.seed = 42, .row_count = 20000, .null_elements = false});
-  auto table = TableSchema::FromArrow(*batch->schema()).ValueOrDie();
-  auto encoder = RowEncoder::MakeProtobuf(*batch->schema(),
-                                          MakeDescriptor(table).ValueOrDie(), &table)
-                     .ValueOrDie();
-  std::set<std::thread::id> threads;
-  ParallelFor on_threads = [&](int count, const std::function<void(int)>& task) {
-    std::vector<std::thread> running;
-    for (int i = 0; i < count; ++i) running.emplace_back(task, i);
-    EXPECT_EQ(count, 4);
-    for (std::thread& thread : running) thread.join();
-  };
-  EncodedRows alone = encoder->Encode(*batch).ValueOrDie();
-  EncodedRows together = encoder->Encode(*batch, on_threads, 4).ValueOrDie();
-  EXPECT_EQ(alone.buffers.size(), 1u);
-  EXPECT_EQ(together.buffers.size(), 4u);
-  EXPECT_EQ(alone.rows, together.rows);
-  EXPECT_EQ(alone.bytes, together.bytes);
-}
-
 TEST(RowEncoder, HostileArraysFailTheirRows) {
   // Offsets that leave the buffer or run backwards, behind a valid first and last one.
   std::vector<int32_t> offsets = {0, 1, 1000000, 1, -5, 2, 3};
@@ -544,6 +520,8 @@ TEST(RowEncoder, OtherBatchesAndBadOptionsAreRefused) {
   options.row_bytes_max = 0;
   EXPECT_FALSE(RowEncoder::MakeJson(*schema, table, options).ok());
   options.row_bytes_max = int64_t{1} << 31;
+  EXPECT_FALSE(RowEncoder::MakeJson(*schema, table, options).ok());
+  options = {.entry_field_number = 16};
   EXPECT_FALSE(RowEncoder::MakeJson(*schema, table, options).ok());
   options = {.row_bytes_max = 10, .batch_bytes_max = 20};
   auto many = arrow::RecordBatch::Make(schema, 4, {Int64s({1, 2, 3, 4})});

@@ -45,6 +45,29 @@ class Tag {
   int32_t size_;
 };
 
+/// What stands before each of the rows: nothing, or tag and length of an entry of a
+/// repeated field.
+class EntryHeader {
+ public:
+  /// `field_number`: 0 for nothing, else up to 15.
+  explicit EntryHeader(int field_number)
+      : tag_(static_cast<uint8_t>(field_number << 3 | static_cast<int>(WireType::kLength))),
+        tag_size_(field_number == 0 ? 0 : 1) {}
+  int64_t Size(int64_t row_bytes) const {
+    return tag_size_ == 0 ? 0 : tag_size_ + VarintSize(static_cast<uint64_t>(row_bytes));
+  }
+  /// Returns where the row goes.
+  uint8_t* Put(uint8_t* at, int64_t row_bytes) const {
+    if (tag_size_ == 0) return at;
+    *at = tag_;
+    return PutVarint(at + 1, static_cast<uint64_t>(row_bytes));
+  }
+
+ private:
+  uint8_t tag_;
+  int64_t tag_size_;
+};
+
 /// memcpy for lengths that are mostly small; touches exactly `size` bytes.
 inline void CopyShort(uint8_t* to, const char* from, size_t size) {
   if (size > 16) {
