@@ -49,8 +49,13 @@ struct PartConverter::Shared {
   bool MayBegin() const REQUIRES(mutex) {
     return !stopping && begun < part_count && begun < taken + ahead_max;
   }
-  /// The next part, whoever waits for it. REQUIRES: MayBegin.
-  void ConvertOne(MutexLock& lock) REQUIRES(mutex);
+  /// The next part, whoever waits for it: to be converted and given to Finish. REQUIRES:
+  /// MayBegin.
+  int64_t Begin() REQUIRES(mutex) {
+    ++converting;
+    return begun++;
+  }
+  void Finish(int64_t index, arrow::Result<ConvertedPart> part) EXCLUDES(mutex);
   /// A helper's turn: as long as the window has room.
   void Work();
 
@@ -88,21 +93,24 @@ arrow::Result<ConvertedPart> PartConverter::Shared::Convert(int64_t index) const
   return part;
 }
 
-void PartConverter::Shared::ConvertOne(MutexLock& lock) {
-  const int64_t index = begun++;
-  ++converting;
-  lock.Unlock();
-  auto part = Convert(index);
-  lock.Lock();
+void PartConverter::Shared::Finish(int64_t index, arrow::Result<ConvertedPart> part) {
+  MutexLock lock(mutex);
   --converting;
   parts[static_cast<size_t>(index)] = std::move(part);
   changed.notify_all();
 }
 
 void PartConverter::Shared::Work() {
-  MutexLock lock(mutex);
-  while (MayBegin()) ConvertOne(lock);
-  --helpers;
+  for (;;) {
+    MutexLock lock(mutex);
+    if (!MayBegin()) {
+      --helpers;
+      return;
+    }
+    const int64_t index = Begin();
+    lock.Unlock();
+    Finish(index, Convert(index));
+  }
 }
 
 PartConverter::PartConverter(std::shared_ptr<const Encoding> encoding,
@@ -149,16 +157,18 @@ arrow::Result<ConvertedPart> PartConverter::Next() {
     shared.taken = index;
   }
   Help();
-  MutexLock lock(shared.mutex);
-  auto& part = shared.parts[static_cast<size_t>(index)];
-  while (!part) {
-    if (shared.MayBegin()) {
-      shared.ConvertOne(lock);
-    } else {
+  for (;;) {
+    MutexLock lock(shared.mutex);
+    auto& part = shared.parts[static_cast<size_t>(index)];
+    if (part) return *std::exchange(part, std::nullopt);
+    if (!shared.MayBegin()) {
       lock.Wait(shared.changed);
+      continue;
     }
+    const int64_t mine = shared.Begin();
+    lock.Unlock();
+    shared.Finish(mine, shared.Convert(mine));
   }
-  return *std::exchange(part, std::nullopt);
 }
 
 }  // namespace arrowport::zerobus
