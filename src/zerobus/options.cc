@@ -87,6 +87,8 @@ arrow::Status CheckBreaker(const CircuitBreakerOptions& breaker) {
   return {};
 }
 
+}  // namespace
+
 std::string_view ModeName(Mode mode) {
   switch (mode) {
     case Mode::kProto:
@@ -98,8 +100,6 @@ std::string_view ModeName(Mode mode) {
   }
   return "?";
 }
-
-}  // namespace
 
 ProxyOptions ProxyOptions::From(const std::function<const char*(const char*)>& lookup) {
   auto read = [&lookup](std::string name) -> std::string {

@@ -19,18 +19,6 @@ using std::chrono::nanoseconds;
 constexpr size_t kMessageBytesMax = 512;
 constexpr const char* kTableAttribute = "messaging.destination.name";
 
-std::string_view ModeName(Mode mode) {
-  switch (mode) {
-    case Mode::kProto:
-      return "proto";
-    case Mode::kJson:
-      return "json";
-    case Mode::kFlight:
-      return "flight";
-  }
-  return "proto";
-}
-
 std::string_view CauseName(ReconnectCause cause) {
   switch (cause) {
     case ReconnectCause::kRotation:

@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,8 @@ enum class Mode {
   kJson,    ///< JSON records over gRPC
   kFlight,  ///< Arrow Flight DoPut
 };
+/// "proto", "json", "flight".
+std::string_view ModeName(Mode mode);
 
 /// What a send does while too much is in flight.
 enum class BackPressure { kBlock, kFail };
