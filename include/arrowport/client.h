@@ -29,14 +29,16 @@ class Writer {
   virtual ~Writer() = default;
   /// Sends a batch and returns its offset (from 0) without waiting for its
   /// acknowledgement; waits while too much is unacknowledged. After an error everything
-  /// acknowledged stays, the rest was not applied and the writer is dead; but a batch of
-  /// another schema is refused (INVALID_ARGUMENT) and the writer goes on.
+  /// acknowledged stays and the writer is dead; but a batch of another schema is refused
+  /// (INVALID_ARGUMENT) and the writer goes on.
   virtual arrow::Result<int64_t> Write(const std::shared_ptr<arrow::RecordBatch>& batch) = 0;
   /// Waits until every batch written before is durable.
   virtual arrow::Status Flush() = 0;
   /// Ends the upload once every batch is durable. Idempotent; the destructor does it too.
   virtual arrow::Result<Receipt> Close() = 0;
-  /// Offset of the last acknowledged batch, -1 before the first.
+  /// Offset of the last acknowledged batch, -1 before the first. After an error one or two
+  /// more may be durable: Arrow's client can drop an acknowledgement that arrives beside
+  /// it. A producer learns the truth when it opens the next writer.
   virtual int64_t acknowledged_offset() const = 0;
   /// What the server had applied for this producer when the writer was opened.
   virtual std::optional<int64_t> producer_last_sequence() const = 0;
