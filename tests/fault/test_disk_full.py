@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import threading
 
 import pyarrow as pa
 import pytest
@@ -73,8 +74,14 @@ def test_disk_full_and_back(small_disk, tmp_path, backend):
         assert refused is not None, "the disk never filled"
         assert (refused.status, refused.code) == (507, "NO_SPACE"), refused.body
         assert refused.json["retriable"] is True
-        with server.flight() as client, pytest.raises((pa.ArrowException, OSError)) as failure:
-            put(client, command("filled", idempotency_key="f", **place.settings), [ledger.send("f", 5_000)])
+
+        def refused_over_flight():
+            """For a moment the storage is being reopened, which says nothing of space."""
+            with server.flight() as client, pytest.raises((pa.ArrowException, OSError)) as failure:
+                put(client, command("filled", idempotency_key="f", **place.settings), [ledger.send("f", 5_000)])
+            return failure if "being reopened" not in str(failure.value) else None
+
+        failure = poll_until(refused_over_flight, 15, "a refusal for want of space")
         assert "NO_SPACE" in str(failure.value) or "space" in str(failure.value).lower(), failure.value
         assert flight_code(failure.value) in ("RESOURCE_EXHAUSTED", "ArrowException", "FlightServerError", "OSError")
 
@@ -85,6 +92,11 @@ def test_disk_full_and_back(small_disk, tmp_path, backend):
 
         seen = poll_until(readable, 15, "reads on a full disk")
         assert seen >= len(ledger.acknowledged)
+        answered = 0
+        for _ in range(40):
+            answered += bool(readable())
+            threading.Event().wait(0.02)
+        assert answered >= 30, "the storage is reopened again and again"
         assert server.get("/health/live").status == 200
 
         # Space returns: the refused key is applied, once.

@@ -134,6 +134,10 @@ arrow::Status SinkState::ReopenStorage() {
 
 void SinkState::KeeperLoop() {
   auto retry = kRetryMin;
+  // A checkpoint that has failed the storage, for want of space say, fails it again: reads
+  // and refusals in good order come first.
+  auto checkpoint_retry = kRetryMin;
+  std::chrono::steady_clock::time_point checkpoint_from;
   const auto wait = [&](MutexLock& lock) {
     lock.WaitUntil(keeper_wake, std::chrono::steady_clock::now() + retry);
     retry = std::min<milliseconds>(retry * 2, kRetryMax);
@@ -157,7 +161,8 @@ void SinkState::KeeperLoop() {
     const bool idle_due =
         bulk_since_checkpoint && options.clock->SteadyNow() - last_commit >=
                                      milliseconds(options.idle_checkpoint_ms);
-    if (checkpoint_wanted || idle_due) {
+    const bool checkpoint_due = checkpoint_wanted || idle_due;
+    if (checkpoint_due && std::chrono::steady_clock::now() >= checkpoint_from) {
       lock.Unlock();
       arrow::Status done = RunCheckpoint();
       const bool still_long = database->wal_bytes() > options.checkpoint_wal_bytes;
@@ -165,16 +170,22 @@ void SinkState::KeeperLoop() {
       if (done.ok()) {
         bulk_since_checkpoint = false;
         checkpoint_wanted = checkpoint_wanted && still_long;
-        retry = kRetryMin;
+        retry = checkpoint_retry = kRetryMin;
       } else {
         LogDebug("a background checkpoint has to wait", {{"why", done.message()}});
+        if (!failure.ok()) {
+          checkpoint_from = std::chrono::steady_clock::now() + checkpoint_retry;
+          checkpoint_retry = std::min<milliseconds>(checkpoint_retry * 2, kRetryMax);
+        }
       }
       keeper_done.notify_all();
       // Another writer is in the way, or commits filled the log meanwhile.
       if (!stop && failure.ok() && (!done.ok() || checkpoint_wanted)) wait(lock);
       continue;
     }
-    if (bulk_since_checkpoint) {
+    if (checkpoint_due) {
+      lock.WaitUntil(keeper_wake, checkpoint_from);
+    } else if (bulk_since_checkpoint) {
       lock.WaitUntil(keeper_wake, std::chrono::steady_clock::now() +
                                       milliseconds(options.idle_checkpoint_ms / 4 + 1));
     } else {
