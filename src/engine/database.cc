@@ -142,7 +142,9 @@ Connection::Connection(std::unique_ptr<duckdb::Connection> connection)
     : connection_(std::move(connection)) {}
 
 Connection::~Connection() {
-  // Rolling back an open transaction may throw inside DuckDB.
+  // In a storage that has failed a rollback throws, and inside DuckDB's destructor that
+  // would end the process.
+  (void)Rollback();
   try {
     connection_.reset();
   } catch (const std::exception& exception) {
