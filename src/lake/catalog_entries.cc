@@ -231,6 +231,7 @@ void LakeCatalog::ScanSchemas(duckdb::ClientContext&,
 template <typename Load>
 arrow::Result<std::shared_ptr<TableEntry>> LakeTransaction::Pinned(
     LakeCatalog& catalog, const std::string& key, Load&& load) {
+  MutexLock lock(mutex_);
   auto found = pinned_.find(key);
   if (found != pinned_.end()) return found->second;
   ARROW_ASSIGN_OR_RAISE(TableVersion table, load());

@@ -146,7 +146,7 @@ class LakeCatalog : public duckdb::Catalog {
 };
 
 /// What a statement or transaction has named so far; the same name gives the same version
-/// until it ends. Caller-locked, by its connection.
+/// until it ends. Thread-safe.
 class LakeTransaction : public duckdb::Transaction {
  public:
   LakeTransaction(duckdb::TransactionManager& manager, duckdb::ClientContext& context)
@@ -171,7 +171,10 @@ class LakeTransaction : public duckdb::Transaction {
   arrow::Result<std::shared_ptr<TableEntry>> Pinned(LakeCatalog& catalog,
                                                     const std::string& key, Load&& load);
 
-  std::map<std::string, std::shared_ptr<TableEntry>> pinned_;
+  /// Pipelines of one statement begin on several threads. Held while a table is loaded:
+  /// all of them see one snapshot.
+  Mutex mutex_;
+  std::map<std::string, std::shared_ptr<TableEntry>> pinned_ GUARDED_BY(mutex_);
 };
 
 /// Thread-safe.

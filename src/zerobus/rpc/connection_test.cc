@@ -45,6 +45,10 @@ class Recorder : public CallHandler {
     std::unique_lock<std::mutex> lock(mutex_);
     return changed_.wait_for(lock, seconds(20), [&] { return predicate(*this); });
   }
+  int EndsSoFar() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return ends;
+  }
   bool WaitForEnd() {
     return WaitFor([](Recorder& self) { return self.ends > 0; });
   }
@@ -283,9 +287,9 @@ TEST_F(ConnectionTest, CancelIsSeenByTheServiceAndSilencesTheHandler) {
     done.wait(lock, [&] { return finished; });
   }
   EXPECT_TRUE(reset);
-  EXPECT_EQ(recorder.ends, 0);
+  EXPECT_EQ(recorder.EndsSoFar(), 0);
   EXPECT_EQ(server.connections(), 1);  // the other call lives on
-  EXPECT_EQ(other.ends, 0);
+  EXPECT_EQ(other.EndsSoFar(), 0);
 }
 
 TEST_F(ConnectionTest, NothingListensThere) {
