@@ -35,7 +35,6 @@ class Exchange {
   net::Call& call() const { return *call_; }
   const std::shared_ptr<net::Call>& shared_call() const { return call_; }
   const net::RequestHead& head() const { return call_->head(); }
-  observe::Registry* metrics() const { return metrics_; }
 
   /// A whole reply.
   void Send(Reply reply);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "zerobus/encode/encoded_rows_test.h"
 #include "zerobus/encode/row_encoder.h"
 
 namespace arrowport::zerobus::encode {
@@ -48,18 +49,6 @@ EncodedRows Encoded(const std::vector<std::pair<std::string, ArrayPtr>>& columns
   auto rows = (*encoder)->Encode(*batch);
   EXPECT_TRUE(rows.ok()) << rows.status();
   return rows.ok() ? std::move(rows).ValueUnsafe() : EncodedRows{};
-}
-
-/// "1:BAD_DATA"
-std::string Failures(const EncodedRows& rows) {
-  std::string text;
-  for (const FailedRow& failed : rows.failed_rows) {
-    EXPECT_EQ(rows.rows[static_cast<size_t>(failed.row)].data(), nullptr);
-    if (!text.empty()) text += ' ';
-    text += std::to_string(failed.row) + ":" +
-            std::string(InfoOf(CodeOf(failed.status)).name);
-  }
-  return text;
 }
 
 TEST(JsonRows, Doubles) {

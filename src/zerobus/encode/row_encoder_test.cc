@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "zerobus/encode/descriptor.h"
+#include "zerobus/encode/encoded_rows_test.h"
 #include "zerobus/encode/expected_value_test.h"
 
 namespace arrowport::zerobus::encode {
@@ -70,26 +71,6 @@ EncodedRows Encoded(const OneColumn& column, RowEncoder* = nullptr,
 
 EncodedRows EncodedJson(const OneColumn& column, const EncodeOptions& options = {}) {
   return Encoded(column, nullptr, options, true);
-}
-
-/// "0:SCHEMA_MISMATCH 3:BAD_DATA"
-std::string Failures(const EncodedRows& rows) {
-  std::string text;
-  for (const FailedRow& failed : rows.failed_rows) {
-    EXPECT_EQ(rows.rows[static_cast<size_t>(failed.row)].data(), nullptr);
-    if (!text.empty()) text += ' ';
-    text += std::to_string(failed.row) + ":" +
-            std::string(InfoOf(CodeOf(failed.status)).name);
-  }
-  int64_t bytes = 0;
-  size_t good = 0;
-  for (std::string_view row : rows.rows) {
-    bytes += static_cast<int64_t>(row.size());
-    good += row.data() != nullptr;
-  }
-  EXPECT_EQ(bytes, rows.bytes);
-  EXPECT_EQ(good + rows.failed_rows.size(), rows.rows.size());
-  return text;
 }
 
 /// Both encoders must fail the same rows for the same reason.
